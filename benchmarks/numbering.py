@@ -24,7 +24,7 @@ WRITERS: Final = 3
 # What a set does before its commit, but for the webhooks: entries, and the fold, which makes the orders.
 _IDS: Final = "SELECT array_agg(md5('payment ' || n)::uuid) FROM generate_series(%s::int, %s::int) AS n"
 _CARTS: Final = """
-    SELECT carts_lock_for_payments(ARRAY(SELECT provider_ref FROM payments WHERE id = ANY(%s)))::text
+    SELECT carts_lock_for_payments(array_agg(provider), array_agg(provider_ref))::text FROM payments WHERE id = ANY(%s)
 """
 _LOCK: Final = "SELECT id FROM payments WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 _ENTER: Final = """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
+from typing import Final, NamedTuple
 
 LARGEST = Decimal("99999999.99")
 """The largest amount of one payment; a longer one is a mistake."""
@@ -12,7 +14,7 @@ MOST_DECIMALS = 3
 """Of the smallest unit of any currency here."""
 
 _CODES = """
-    AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF
+    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF
     CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF
     IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK
     MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR
@@ -20,7 +22,26 @@ _CODES = """
     VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
 """
 CURRENCIES = frozenset(_CODES.split())
-"""ISO 4217 currencies of everyday use (list one of the standard's maintenance agency, 2026)."""
+"""What new prices, carts and sessions may be in: the currencies of ISO 4217, list one, as its maintenance agency
+published it on 2026-01-01 (amendment 180), without funds, metals, units of account and codes for tests."""
+
+
+class Withdrawal(NamedTuple):
+    """Since when a currency is on list one no more, and what took its place."""
+
+    on: date
+    successor: str
+
+
+WITHDRAWN: Final[Mapping[str, Withdrawal]] = {
+    "ANG": Withdrawal(date(2025, 3, 31), "XCG"),  # amendment 176: Curaçao and Sint Maarten
+    "BGN": Withdrawal(date(2026, 1, 1), "EUR"),  # amendment 180: Bulgaria
+}
+"""Currencies that earlier releases took and list one has no more. Nothing new is in them; payments of before are read,
+captured and refunded, and listings of before are read. What is withdrawn moves from the list above to here."""
+
+KNOWN_CURRENCIES: Final = CURRENCIES | WITHDRAWN.keys()
+"""What may be read of before."""
 
 
 _WITHOUT_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
@@ -58,6 +79,12 @@ def parse_amount(text: str, currency: str | None = None) -> Decimal:
     return round(amount, decimals(currency))
 
 
+def why_withdrawn(currency: str) -> str | None:
+    """In words since when it is no currency any more, and what took its place; None of any other."""
+    found = WITHDRAWN.get(currency)
+    return None if found is None else f"{currency} was withdrawn on {found.on}: {found.successor} took its place"
+
+
 def expressible(amount: Decimal, currency: str) -> bool:
     """Whether the amount is so many of the currency's smallest units."""
     return amount == round(amount, decimals(currency))
@@ -85,10 +112,11 @@ def decimals(currency: str, exceptions: Mapping[str, int] | None = None) -> int:
 def to_minor_units(amount: Decimal, currency: str, exceptions: Mapping[str, int] | None = None) -> int:
     """The amount in the currency's smallest unit: 12.50 USD is 1250, 12 JPY is 12, 1.50 KWD is 1500.
 
-    Raises InvalidAmountError for what the currency cannot express, such as 12.50 JPY: it is never rounded.
+    Raises InvalidAmountError for what the currency cannot express, such as 12.50 JPY, however fine a provider counts,
+    and for what the provider cannot: it is never rounded.
     """
     scaled = amount.scaleb(decimals(currency, exceptions))
-    if not scaled.is_finite() or scaled != scaled.to_integral_value():
+    if not scaled.is_finite() or scaled != scaled.to_integral_value() or not expressible(amount, currency):
         raise InvalidAmountError(f"{currency} has no such small unit")
     return int(scaled)
 

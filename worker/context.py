@@ -9,7 +9,7 @@ from checkout_service.database.engine import connect_database
 from checkout_service.database.pools import WORKER_POOL
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.payments.status import PaymentStatus, RefundStatus
-from checkout_service.providers.base import Provider
+from checkout_service.providers.base import IgnoredReason, Provider
 from checkout_service.providers.certificate_store import KeepsCertificates
 from checkout_service.providers.factory import Providers, make_provider
 from checkout_service.publishing.publisher import connect_queue
@@ -45,6 +45,7 @@ def make_context(settings: WorkerSettings) -> Flask:
         payment_statuses=[status.value for status in PaymentStatus if status is not PaymentStatus.PENDING],
         refund_statuses=[status.value for status in RefundStatus if status is not RefundStatus.REQUESTED],
         delivery_states=[state.value for state in (DeliveryState.APPLIED, DeliveryState.REJECTED)],
+        ignored_reasons=[reason.value for reason in IgnoredReason],
     )
     return app
 

@@ -33,7 +33,11 @@ _COLUMNS: Final = """
     ) AS capture ON true
 """
 
-_by_refs = Statement(f"SELECT {_COLUMNS} WHERE payment.provider_ref = ANY(CAST(:refs AS text[]))", named=False)
+_by_refs = Statement(
+    f"""SELECT {_COLUMNS} JOIN unnest(CAST(:providers AS text[]), CAST(:refs AS text[])) AS given (provider, name)
+    ON payment.provider = given.provider AND payment.provider_ref = given.name""",
+    named=False,
+)
 _by_id = Statement(f"SELECT {_COLUMNS} WHERE payment.id = :id", named=False)
 
 
@@ -49,13 +53,14 @@ class _Row(NamedTuple):
     closed: bool
 
 
-def references(provider_refs: Iterable[str]) -> dict[tuple[str, str], Reference]:
-    """What we know of those payments that are here, by provider and provider_ref; one statement.
+def references(named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Reference]:
+    """What we know of those payments that are here, of which each is named by provider and provider_ref; one statement.
 
     Raises DatabaseUnavailableError.
     """
-    refs = sorted(set(provider_refs))
-    rows = map(_Row._make, execute(_by_refs, {"refs": refs}) if refs else ())
+    names = sorted(set(named))
+    values = {"providers": [provider for provider, _ in names], "refs": [name for _, name in names]}
+    rows = map(_Row._make, execute(_by_refs, values) if names else ())
     return {(row.provider, row.provider_ref): _reference(row) for row in rows}
 
 

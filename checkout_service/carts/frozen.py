@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from checkout_service.carts.lines import NO_MORE
 from checkout_service.money import show
 
 # That a guest's cart went into this one of ``carts``, and the customer has not bought it since. A session that was read
@@ -38,7 +39,7 @@ _FROZEN_LINES: Final = f"""
             coalesce(listed.unit_price, listing.unit_price) * item.qty AS line_total,
             vendor.id AS vendor_id, vendor.name AS vendor, school.name AS school, spec.name AS spec,
             listing.active AND (item.currency IS NULL OR item.currency = coalesce(listed.currency, listing.currency))
-                AS available, (
+                AND coalesce(listed.currency, listing.currency) NOT IN ({NO_MORE}) AS available, (
                 SELECT greatest(counter.stock - counter.reserved, 0) FROM stock_counters AS counter
                 WHERE counter.listing_id = listing.id AND counter.stock IS NOT NULL
             ) AS unreserved_pieces
@@ -63,7 +64,7 @@ def frozen_lines(only_where: str) -> str:
 
 class FrozenLine(NamedTuple):
     """One line of a cart at the moment it was read; ``available`` is whether its listing is still on sale, at a price
-    in the line's currency.
+    in the line's currency, and that currency is one still.
 
     ``unreserved_pieces`` is how many of them nobody holds, and None where stock is not tracked. ``line_total`` is exact
     and may be larger than one amount column holds.

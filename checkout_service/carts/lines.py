@@ -6,16 +6,25 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import ColumnElement, SQLColumnExpression, Text, and_, cast, func, or_
+from sqlalchemy import ColumnElement, SQLColumnExpression, Text, and_, cast, func, literal_column, not_, or_
 
 from checkout_service.carts.stock import available_pieces
 from checkout_service.catalog.models import Listing, ListingPrice, School, Spec, Vendor
+from checkout_service.money import WITHDRAWN
 
 PRICE: Final[ColumnElement[Any]] = func.coalesce(ListingPrice.unit_price, Listing.unit_price)
 """What one piece costs, in ``CURRENCY``."""
 
 CURRENCY: Final[ColumnElement[Any]] = func.coalesce(ListingPrice.currency, Listing.currency)
 """The line's, or the listing's own where the line has none, or there is no price in it any more."""
+
+NO_MORE: Final = ", ".join(f"'{currency}'" for currency in WITHDRAWN)
+"""The currencies in which nothing is sold any more, as SQL lists them."""
+
+
+def is_withdrawn(currency: SQLColumnExpression[Any]) -> ColumnElement[bool]:
+    """Whether nothing is sold in this currency any more."""
+    return currency.in_([literal_column(f"'{code}'") for code in WITHDRAWN])
 
 
 def price_in(currency: SQLColumnExpression[Any]) -> ColumnElement[bool]:
@@ -37,7 +46,7 @@ def line_columns(
         cast(item_id, Text),
         qty,
         amount_text(PRICE * qty),
-        and_(Listing.active, or_(currency.is_(None), currency == CURRENCY)),
+        and_(Listing.active, or_(currency.is_(None), currency == CURRENCY), not_(is_withdrawn(CURRENCY))),
         cast(Listing.id, Text),
         Listing.title,
         amount_text(PRICE),

@@ -22,6 +22,8 @@ from sqlalchemy import (
     false,
     func,
     literal_column,
+    not_,
+    null,
     or_,
     select,
     true,
@@ -32,7 +34,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from checkout_service.api.callers import Caller
 from checkout_service.api.problems import CartFull, CurrencyMismatch, NotFound, TotalTooLarge
-from checkout_service.carts.lines import PRICE, line_columns, price_in, show_line
+from checkout_service.carts.lines import PRICE, is_withdrawn, line_columns, price_in, show_line
 from checkout_service.carts.models import MOST_LINES, Cart, CartItem, User
 from checkout_service.catalog.models import Listing, ListingPrice, School, Spec, Vendor
 from checkout_service.database.engine import Conflict, constraint_of, execute
@@ -68,9 +70,9 @@ def put_item(*, caller: Caller, listing_id: UUID, qty: int) -> PutItem:
 
     Opens the cart, and makes the customer's row, where this is the first write: the row keeps what the caller's id was
     computed of. The first line sets the cart's currency. Raises NotFound for a listing that is unknown or off sale,
-    CurrencyMismatch, CartFull and TotalTooLarge; then nothing is written. Run twice, it leaves the same line, but says
-    the second time that it is not new. Raises InvalidCartToken where the guest's cart became a customer's meanwhile:
-    what would come into it would be lost.
+    CurrencyMismatch, CartFull and TotalTooLarge; then nothing is written. A price in a currency that was withdrawn is
+    off sale. Run twice, it leaves the same line, but says the second time that it is not new. Raises InvalidCartToken
+    where the guest's cart became a customer's meanwhile: what would come into it would be lost.
     """
     issuer, text = caller.subject or (None, None)
     values = {"user": caller.user_id, "listing": listing_id, "qty": qty, "issuer": issuer, "subject": text}
@@ -188,12 +190,14 @@ def _put_item(kind: str) -> Any:
         .where(CartItem.cart_id == Cart.id)
         .scalar_subquery()
     )
+    # An empty cart's gives way where nothing is sold in it any more.
+    sold_in = case((is_withdrawn(Cart.currency), null()), else_=Cart.currency)
     known = (
         select(
             Cart.id,
             Cart.currency,
-            func.coalesce(Cart.currency, of_lines).label("priced_in"),
-            or_(Cart.currency_chosen, of_lines.is_not(None)).label("is_fixed"),
+            func.coalesce(sold_in, of_lines).label("priced_in"),
+            or_(and_(Cart.currency_chosen, sold_in.is_not(None)), of_lines.is_not(None)).label("is_fixed"),
         )
         .where(Cart.user_id == _user)
         .cte("known")
@@ -220,6 +224,8 @@ def _put_item(kind: str) -> Any:
             is_admitted.label("is_admitted"),
         )
         .join(chosen, chosen.c.id == Listing.id)
+        # Without a price in the cart's currency it is at odds with the cart, whatever that currency is.
+        .where(or_(not_(is_withdrawn(chosen.c.currency)), price.is_(None)))
         .cte("offer")
     )
     fits = _fitting(offer.c.price)

@@ -11,7 +11,7 @@ from checkout_service.api.amount_field import AmountField
 from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText
 from checkout_service.api.plain_fields import IdField, NumberField
 from checkout_service.catalog.filters import LONGEST_SEARCH, MOST_IDS, SHORTEST_SEARCH, Edge, Sort
-from checkout_service.money import CURRENCIES
+from checkout_service.money import KNOWN_CURRENCIES
 from checkout_service.spellings import ID_PATTERN, parse_id
 
 _CURSOR: Final = str(Edge("120.00", UUID("37ead6b5-d8a0-5dc2-ba73-81115ccb02a4")))
@@ -49,7 +49,7 @@ class CurrencyQuery(Schema):
 
     currency = fields.String(
         load_default=None,
-        validate=validate.OneOf(sorted(CURRENCIES), error="A currency is its code in ISO 4217, such as EUR."),
+        validate=validate.OneOf(sorted(KNOWN_CURRENCIES), error="A currency is its code in ISO 4217, such as EUR."),
         metadata={
             "description": "Show prices in this currency (ISO 4217), and only listings that have one in it. Nothing is "
             "converted. Without it each listing shows the price in its own currency.",

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from checkout_service.catalog.images import parse_images
 from checkout_service.catalog.jsonl import BadLineError, Number, check_text, parse_json, quoted, write_json
-from checkout_service.money import CURRENCIES, InvalidAmountError, parse_amount
+from checkout_service.money import CURRENCIES, InvalidAmountError, parse_amount, why_withdrawn
 from checkout_service.settings.origins import Origins
 
 LONGEST_NAME: Final = 500
@@ -168,7 +168,7 @@ def _prices(value: Any, currency: str) -> str:
         raise BadLineError(f"prices has more than {MOST_PRICES} members")
     for name in value:
         if name not in CURRENCIES:
-            raise BadLineError(f"prices: {quoted(name)} is no ISO 4217 code such as USD")
+            raise BadLineError(f"prices: {quoted(name)} is no ISO 4217 code such as USD{_withdrawn(name)}")
         if name == currency:
             raise BadLineError(f"prices: {name} is the listing's own currency, whose price is unit_price")
     written = {name: str(_price(price, name, f"prices.{name}")) for name, price in value.items()}
@@ -177,8 +177,13 @@ def _prices(value: Any, currency: str) -> str:
 
 def _currency(value: Any) -> str:
     if not isinstance(value, str) or value not in CURRENCIES:
-        raise BadLineError("currency is no ISO 4217 code such as USD")
+        raise BadLineError(f"currency is no ISO 4217 code such as USD{_withdrawn(value)}")
     return value
+
+
+def _withdrawn(value: Any) -> str:
+    why = why_withdrawn(value) if isinstance(value, str) else None
+    return f" ({why})" if why else ""
 
 
 def _stock(value: Any) -> int | None:

@@ -39,7 +39,7 @@ from checkout_service.api.problems import (
     TotalChanged,
     TotalTooLarge,
 )
-from checkout_service.carts.frozen import FrozenCart
+from checkout_service.carts.frozen import FrozenCart, FrozenLine
 from checkout_service.checkout.beginning import Begun
 from checkout_service.checkout.bounds import GUESTS, WAITING_OF_CALLER
 from checkout_service.checkout.holding import Holding, not_held, sold_out
@@ -48,7 +48,7 @@ from checkout_service.checkout.payment_id import payment_id_for
 from checkout_service.checkout.queries import GivenAnswer, answer_name, given_answer, kept_answer, remember
 from checkout_service.checkout.request import Order
 from checkout_service.database.engine import Conflict, constraint_of
-from checkout_service.money import LARGEST, show
+from checkout_service.money import LARGEST, show, why_withdrawn
 from checkout_service.providers.base import (
     Decline,
     Provider,
@@ -187,11 +187,11 @@ def _payable(order: Order, begun: Begun, providers: Mapping[str, Provider]) -> F
         raise NotFound("There is no such cart, or it is not yours.")
     if not cart.lines:
         raise EmptyCart
-    gone = [str(line.listing_id) for line in cart.lines if not line.available]
+    gone = [line for line in cart.lines if not line.available]
     if gone:
         raise Invalid(
             "Some items of the cart are no longer for sale: remove them first.",
-            errors=[{"pointer": "/cart_id", "detail": f"Listing {listing} is no longer for sale."} for listing in gone],
+            errors=[{"pointer": "/cart_id", "detail": _gone(line)} for line in gone],
         )
     if len({line.currency for line in cart.lines}) > 1:
         raise MixedCurrencies
@@ -203,6 +203,11 @@ def _payable(order: Order, begun: Begun, providers: Mapping[str, Provider]) -> F
         # Read without a lock, and nothing is tried: whoever comes late for a listing costs nobody anything.
         raise short
     return cart
+
+
+def _gone(line: FrozenLine) -> str:
+    why = why_withdrawn(line.currency)
+    return f"Listing {line.listing_id} is no longer for sale" + (f": {why}." if why else ".")
 
 
 def _from_concurrent_retry(order: Order, problem: Problem, *, seconds: float) -> SessionAnswer:

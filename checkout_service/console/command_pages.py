@@ -111,7 +111,9 @@ def show_audit() -> str:
 
 def _choice(filters: WebhookFilter) -> Choice | None:
     found = None if filters.faults else about(filters.find)
-    return filters.choice(provider_ref=found.provider_ref if found else None)
+    if found is None:
+        return filters.choice(provider=None, provider_ref=None)
+    return filters.choice(provider=found.provider, provider_ref=found.provider_ref)
 
 
 def _replay(command_id: UUID) -> Command:

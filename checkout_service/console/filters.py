@@ -20,6 +20,7 @@ from checkout_service.delivery_states import DeliveryState
 from checkout_service.durations import parse_duration
 from checkout_service.identity.subjects import subjects_here
 from checkout_service.money import InvalidAmountError, parse_amount
+from checkout_service.providers.base import IgnoredReason
 from checkout_service.providers.registry import provider_specs
 from checkout_service.spellings import parse_day, parse_id, parse_moment
 from checkout_service.webhooks.selection import Choice
@@ -63,9 +64,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookFilter:
-    """What the list of webhooks is narrowed to. ``given`` is as it was typed, ``faults`` what could not be read."""
+    """What the list of webhooks is narrowed to. ``given`` is as it was typed, ``faults`` what could not be read.
+
+    With a ``reason`` the state is that of what is ignored, whether it was typed or not.
+    """
 
     state: str | None = None
+    reason: IgnoredReason | None = None
     provider: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -81,13 +86,16 @@ class WebhookFilter:
     def outstanding_only(self) -> bool:
         return self.state == PENDING
 
-    def choice(self, *, provider_ref: str | None) -> Choice | None:
-        """What may be processed at once of this; None unless one state is chosen that can be."""
+    def choice(self, *, provider: str | None, provider_ref: str | None) -> Choice | None:
+        """What may be processed at once of this; None unless one state is chosen that can be.
+
+        ``provider`` is that of a payment that was looked for, whose webhooks alone the list has.
+        """
         if self.state not in AT_ONCE or self.faults:
             return None
         return Choice(
             state=DeliveryState(self.state),
-            provider=self.provider,
+            provider=self.provider or provider,
             provider_ref=provider_ref,
             came_from=self.since,
             came_until=self.until,
@@ -113,10 +121,15 @@ def read_choice(args: Mapping[str, str], name: str, words: Collection[str]) -> C
 
 def read_webhook_filter(args: Mapping[str, str]) -> WebhookFilter:
     """The filter in an address. With what cannot be read nothing is to be listed."""
-    given, faults = given_of(args, ("state", "provider", "since", "until", "find"))
+    given, faults = given_of(args, ("state", "reason", "provider", "since", "until", "find"))
     state = given.get("state")
     if state is not None and state not in {*DeliveryState, PENDING}:
         faults["state"] = "There is no such state."
+    reason = next((reason for reason in IgnoredReason if reason.value == given.get("reason")), None)
+    if "reason" in given and reason is None:
+        faults.setdefault("reason", "There is no such reason.")
+    elif reason is not None and state not in {None, DeliveryState.IGNORED}:
+        faults.setdefault("reason", "Only what is ignored has one: choose that state, or any.")
     if "provider" in given and given["provider"] not in provider_specs():
         faults.setdefault("provider", "There is no such provider.")
     moments: dict[str, datetime | None] = {}
@@ -129,7 +142,8 @@ def read_webhook_filter(args: Mapping[str, str]) -> WebhookFilter:
                 faults[name] = str(error)
     check_span(moments["since"], moments["until"], faults)
     return WebhookFilter(
-        state=None if "state" in faults else state,
+        state=None if "state" in faults else DeliveryState.IGNORED if reason is not None else state,
+        reason=reason,
         provider=given.get("provider"),
         since=moments["since"],
         until=moments["until"],

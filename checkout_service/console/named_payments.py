@@ -28,7 +28,7 @@ _OWN_ID: Final = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{
 _FIND: Final = text(f"""
     SELECT DISTINCT payment.id, payment.status::text AS status FROM (
         SELECT id FROM payments WHERE id = ANY(CAST(:ids AS uuid[]))
-        UNION ALL SELECT id FROM payments WHERE provider_ref = ANY(:names)
+        UNION ALL SELECT id FROM payments WHERE provider = :provider AND provider_ref = ANY(:names)
         UNION ALL SELECT payment_id FROM captures WHERE provider = :provider AND capture_ref = ANY(:names)
         UNION ALL SELECT payment_id FROM payment_attempts
             WHERE provider = :provider AND attempt_ref = ANY(:names) AND attempt_ref <> ''

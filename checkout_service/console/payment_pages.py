@@ -22,7 +22,7 @@ from checkout_service.console.money_forms import may_be_canceled
 from checkout_service.console.page import ConsoleBlueprint, address, awaited, listing, origin, page
 from checkout_service.console.payment_dashboards import dashboard_of_payment
 from checkout_service.console.payment_filters import read_payment_filter
-from checkout_service.console.payment_queries import LOOKED_THROUGH, PaymentPage, payment_by, payments_page
+from checkout_service.console.payment_queries import LOOKED_THROUGH, PaymentPage, payments_by, payments_page
 from checkout_service.cursors import read_cursor
 from checkout_service.money import InvalidAmountError, decimals, parse_amount
 from checkout_service.oversight.operator_phrases import phrase, without_order_because
@@ -48,16 +48,16 @@ LONGEST_REASON: Final = 255
 @blueprint.get("/payments")
 @for_operators
 def show_payments() -> tuple[str, int] | AnyResponse:
-    """Payments, newest first; or straight to the one that was looked for."""
+    """Payments, newest first; or those that were looked for, and straight to the one that it is."""
     chosen = read_payment_filter(request.args)
     place = read_place(request.args, read_cursor, chosen.faults)
     sought = chosen.given.get("find", "")
-    if sought and not chosen.faults:
-        found = payment_by(payment_id=read_id(sought), provider_ref=sought)
-        if found is not None:
-            return redirect(url_for("console_payments.show_payment", payment_id=found))
+    found = payments_by(payment_id=read_id(sought), provider_ref=sought) if sought and not chosen.faults else []
+    if len(found) == 1:
+        return redirect(url_for("console_payments.show_payment", payment_id=found[0].id))
+    if sought and not found and not chosen.faults:
         chosen.faults["find"] = "There is no payment with this id or reference."
-    rows = PaymentPage(rows=()) if chosen.faults else payments_page(chosen, place)
+    rows = PaymentPage(rows=found) if found or chosen.faults else payments_page(chosen, place)
     edges = {"newer": ("after", rows.newer), "older": ("before", rows.older)}
     addresses = {
         name: address("console_payments.show_payments", chosen.given, **{way: edge}) if edge else None
@@ -204,5 +204,5 @@ def _found(payment_id: UUID, *, after: UUID | None, pages: int = PAGES_SEARCHED)
 
 
 def _known(payment_id: UUID) -> None:
-    if payment_by(payment_id=payment_id) is None:
+    if not payments_by(payment_id=payment_id):
         raise NotFound(f"There is no payment {payment_id}.")

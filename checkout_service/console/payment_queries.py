@@ -85,8 +85,8 @@ _EDGE: Final = f"""
 """  # noqa: S608 (only our own constants)
 
 _found = {
-    "id": text("SELECT id FROM payments WHERE id = :sought"),
-    "provider_ref": text("SELECT id FROM payments WHERE provider_ref = :sought"),
+    by: text(f"SELECT {_COLUMNS} FROM payments WHERE {by} = :sought ORDER BY created_at DESC, id DESC")  # noqa: S608
+    for by in ("id", "provider_ref")
 }
 
 _of_reference = text("""
@@ -234,12 +234,11 @@ def _subject(chosen: PaymentFilter) -> tuple[str, list[str]]:
     return _BY_STATUS, list(conditions.values())
 
 
-def payment_by(*, payment_id: UUID | None = None, provider_ref: str = "") -> UUID | None:
-    """The id of the payment with this id or reference, if there is one."""
+def payments_by(*, payment_id: UUID | None = None, provider_ref: str = "") -> list[ListedPayment]:
+    """The payments with this id or reference, newest first: a reference may be that of several providers."""
     by = "provider_ref" if payment_id is None else "id"
     rows = execute(_found[by], {"sought": payment_id or provider_ref})
-    found: UUID | None = rows[0].id if rows else None
-    return found
+    return [_listed(_PaymentRow._make(row)) for row in rows]
 
 
 def payment_of_webhook(webhook: Webhook) -> PaymentOfWebhook | None:

@@ -26,6 +26,7 @@ from checkout_service.delivery_states import DeliveryState
 from checkout_service.oversight.operator_phrases import phrase
 from checkout_service.oversight.timeline import timeline_of
 from checkout_service.pages.spans import span_of
+from checkout_service.providers.base import IgnoredReason
 from checkout_service.providers.registry import provider_specs
 from checkout_service.spellings import parse_id
 from checkout_service.webhooks.queries import Webhook, find_webhook, processable
@@ -99,10 +100,11 @@ def show_webhooks() -> tuple[str, int]:
         older=_at(filters.given, before=found.older),
         first=_at(filters.given, before="") if request.args.keys() & {"before", "after"} else None,
         states=tuple(DeliveryState),
+        reasons=tuple(IgnoredReason),
         pending=PENDING,
         at_once=AT_ONCE,
         providers=sorted(provider_specs()),
-        choosable=filters.choice(provider_ref=None) is not None,
+        choosable=filters.choice(provider=None, provider_ref=None) is not None,
     )
 
 

@@ -49,6 +49,7 @@ _OF_PAYMENT: Final = f"""
         UNION ALL
         SELECT webhook.* FROM webhook_deliveries AS webhook
         WHERE webhook.provider_ref = :reference AND webhook.state IN ({_referenced})
+            AND (CAST(:of AS text) IS NULL OR webhook.provider = :of)
             AND webhook.provider_ref IS NOT NULL AND webhook.id <> ALL(CAST(:linked AS uuid[]))
     ) AS about WHERE {{place}} ORDER BY id {{way}} LIMIT :window
 """  # noqa: S608 (only our own constants)
@@ -87,7 +88,7 @@ _payment_by = {
     "provider_ref": text("SELECT id, provider, provider_ref FROM payments WHERE provider_ref = :sought"),
 }
 _linked = text("""
-    SELECT delivery_id FROM payment_events WHERE payment_id = :id AND delivery_id IS NOT NULL
+    SELECT delivery_id FROM payment_events WHERE payment_id = ANY(CAST(:ids AS uuid[])) AND delivery_id IS NOT NULL
     ORDER BY received_at DESC LIMIT 500
 """)
 
@@ -138,10 +139,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """The payment that webhooks are looked for by; ``payment_id`` is None where only its reference is known."""
+    """What webhooks are looked for by: ``provider_ref``, and the ids of the payments that are called so.
 
-    payment_id: UUID | None
+    There are none where only the reference is known, and several where providers name alike. ``provider`` is None where
+    a reference was typed: webhooks of any provider may carry it.
+    """
+
+    payment_ids: Sequence[UUID]
     provider_ref: str
+    provider: str | None = None
 
 
 def about(find: str | None) -> About | None:
@@ -152,8 +158,9 @@ def about(find: str | None) -> About | None:
     by = "id" if sought else "provider_ref"
     rows = execute(_payment_by[by], {"sought": sought or find})
     if not rows:
-        return About(payment_id=None, provider_ref=find)
-    return About(payment_id=rows[0].id, provider_ref=rows[0].provider_ref)
+        return About(payment_ids=(), provider_ref=find)
+    provider = rows[0].provider if sought else None
+    return About(payment_ids=[row.id for row in rows], provider_ref=rows[0].provider_ref, provider=provider)
 
 
 def webhooks_page(filters: WebhookFilter, place: Place, *, payment: About | None, limit: int = PAGE) -> Page:
@@ -192,8 +199,9 @@ def _listed(columns: Iterable[Any]) -> ListedWebhook:
 def _subject(filters: WebhookFilter, payment: About | None, values: dict[str, Any]) -> tuple[str, bool]:
     """What the page looks through, and whether that has a bound that may end it early."""
     if payment is not None:
-        linked = execute(_linked, {"id": payment.payment_id}) if payment.payment_id else ()
+        linked = execute(_linked, {"ids": payment.payment_ids}) if payment.payment_ids else ()
         values |= {"linked": [row.delivery_id for row in linked], "reference": payment.provider_ref}
+        values["of"] = payment.provider
         return _OF_PAYMENT, False
     if filters.state in RARE:
         return _OF_STATE.replace("{state}", str(filters.state)), True
@@ -226,6 +234,9 @@ def _conditions(filters: WebhookFilter, values: dict[str, Any]) -> str:
         conditions.append(f"state IN ({listed(PENDING_STATES)})")
     elif filters.state is not None:
         conditions.append(f"state = '{filters.state}'")
+    if filters.reason is not None:
+        conditions.append("starts_with(detail, :detail)")
+        values["detail"] = filters.reason.detail_prefix
     if filters.provider is not None:
         conditions.append("provider = :provider")
         values["provider"] = filters.provider

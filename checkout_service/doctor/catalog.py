@@ -1,4 +1,4 @@
-"""Checks whether listings still come from their source: when it was last read, and what somebody has to look at."""
+"""Checks whether listings still come from their source, and whether what is on sale has a price that can be paid."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from checkout_service.catalog.source_functions import functions_of
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.doctor.findings import Finding, advice, ok, wrong
+from checkout_service.money import WITHDRAWN, why_withdrawn
 from checkout_service.settings.catalog_source import source_of_environment, sync_every
 
 ABOUT: Final = "catalogue's source"
+ABOUT_PRICES: Final = "catalogue's prices"
 
 LATE: Final = 3
 """Times of the schedule after which a source that was not read is wrong: one message may be lost."""
@@ -24,6 +26,36 @@ _last: Final = Statement("""
             WHERE good.state IN ('done', 'partial')) AS good_minutes
     FROM catalog_syncs WHERE state NOT IN ('running', 'tried') ORDER BY id DESC LIMIT 1
 """)
+
+MOST_NAMED: Final = 5
+"""Listings of one currency that are named; up to a thousand are counted."""
+
+# Along listings_currency_unit_price, which has those on sale alone.
+_unpayable: Final = Statement(f"""
+    SELECT given.currency, found.count, ARRAY(
+        SELECT id::text FROM listings WHERE active AND currency = CAST(given.currency AS char(3)) LIMIT {MOST_NAMED}
+    ) AS ids
+    FROM unnest(CAST(:currencies AS text[])) AS given (currency) CROSS JOIN LATERAL (
+        SELECT count(*) AS count FROM (
+            SELECT FROM listings WHERE active AND currency = CAST(given.currency AS char(3)) LIMIT 1000
+        ) AS counted
+    ) AS found
+    WHERE found.count > 0 ORDER BY given.currency
+""")  # noqa: S608 (only our own constants)
+
+
+def check_prices() -> Iterator[Finding]:
+    """No listing on sale costs a currency that was withdrawn: nobody can buy it in that."""
+    rows = execute(_unpayable, {"currencies": sorted(WITHDRAWN)})
+    for currency, count, ids in rows:
+        number = f"{count} or more listings" if count == 1000 else f"{count} listing{'' if count == 1 else 's'}"
+        yield advice(
+            ABOUT_PRICES,
+            f"{number} on sale cost{'s' if count == 1 else ''} {currency}, in which nothing is sold: {', '.join(ids)}",
+            f"{why_withdrawn(currency)}. Import them with a price in it, or with active false: see docs/currencies.md.",
+        )
+    if not rows:
+        yield ok(ABOUT_PRICES, "all listings on sale cost a currency of ISO 4217")
 
 
 def check_catalog() -> Iterator[Finding]:

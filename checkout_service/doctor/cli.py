@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 from checkout_service.database.engine import lacks_schema
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.doctor.broker import check_broker
-from checkout_service.doctor.catalog import check_catalog
+from checkout_service.doctor.catalog import check_catalog, check_prices
 from checkout_service.doctor.clocks import check_clocks, check_workers
 from checkout_service.doctor.connections import check_connections
 from checkout_service.doctor.database import check_invariants, check_readiness, check_server
@@ -48,6 +48,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_endpoints,
     check_parts,
     check_catalog,
+    check_prices,
 )
 
 

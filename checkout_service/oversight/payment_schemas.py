@@ -96,7 +96,8 @@ class ShownDeliverySchema(AnswerSchema):
     state = WordText(
         DeliveryState,
         metadata={
-            "description": "received, parked (its payment was not here yet), applied, duplicate, ignored, rejected "
+            "description": "received, parked (its payment was not here yet), applied, duplicate, ignored (it moved "
+            "nothing; its detail begins with the reason: unknown_type, not_ours or nothing_to_record), rejected "
             "(nobody vouches for it) or failed.",
             "example": "applied",
         },

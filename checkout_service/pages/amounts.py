@@ -19,7 +19,7 @@ from typing import Any, Final
 from babel import Locale, localedata
 from flask import g, request
 
-from checkout_service.money import CURRENCIES, decimals, show_with_currency
+from checkout_service.money import KNOWN_CURRENCIES, decimals, show_with_currency
 
 Write = Callable[[Decimal, str], str]
 """Writes an amount of a currency for people."""
@@ -161,7 +161,7 @@ def form_of(locale: str) -> AmountForm:
             grouping=pattern.grouping,
             separator=digits.get("currencyGroup", digits["group"]),
             point=digits.get("currencyDecimal", digits["decimal"]),
-            symbols={code: symbol for code, symbol in data.currency_symbols.items() if code in CURRENCIES},
+            symbols={code: symbol for code, symbol in data.currency_symbols.items() if code in KNOWN_CURRENCIES},
         )
         # Babel would keep what it read of each locale for good: nearly a megabyte, of which this needs some kilobytes.
         localedata.clear_caches()

@@ -31,7 +31,7 @@ class Payment(Dated, Base):
         CheckConstraint("amount > 0 AND amount < 'Infinity'", name="amount_positive"),
         CheckConstraint("amount = round(amount, currency_decimals(currency))", name="amount_of_currency"),
         CheckConstraint("closed IN ('failed', 'expired', 'canceled')", name="closed_unpaid"),
-        Index("idx_payment_provider_ref", "provider_ref", unique=True),
+        Index("idx_payment_provider_ref", "provider", "provider_ref", unique=True),
         Index("idx_payment_status_created", "status", "created_at"),
         Index("payments_user_id_created_at_id", "user_id", "created_at", "id"),
         Index("payments_created_at_id", "created_at", "id"),

@@ -74,7 +74,7 @@ HELD: Final = {
                 JOIN refund_events AS event ON event.refund_id = refund.id WHERE payment.user_id = :user
             UNION
             SELECT webhook.id FROM payments AS payment JOIN webhook_deliveries AS webhook
-                ON webhook.provider_ref = payment.provider_ref
+                ON webhook.provider = payment.provider AND webhook.provider_ref = payment.provider_ref
                 AND webhook.state IN ('parked', 'duplicate', 'ignored', 'failed') WHERE payment.user_id = :user
             UNION
             SELECT webhook.id FROM payments AS payment JOIN webhook_deliveries AS webhook

@@ -249,6 +249,11 @@ class IgnoredReason(StrEnum):
     NOTHING_TO_RECORD = "nothing_to_record"
     """Its kind is known, and it moved nothing that we keep."""
 
+    @property
+    def detail_prefix(self) -> str:
+        """What the detail of a webhook that is ignored for this reason begins with."""
+        return f"{self.value}: "
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedWebhook:

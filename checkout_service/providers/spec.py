@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from checkout_service.providers.minor_units import MinorUnits
 from checkout_service.settings.provider_accounts import AccountForm
 
 
@@ -59,6 +60,9 @@ class ProviderSpec:
     ``several_captures`` says that an authorisation may be captured several times whatever the account is. Else its
     option ``multicapture``, where the form has one, says so with "on".
 
+    ``minor_units`` are the currencies that have other decimals there than in ISO 4217, and others that were looked up,
+    each with its source. A provider that names none counts as the standard does.
+
     ``looks_up_all`` says that a look-up finds refunds and captures as well, not alone whether it is paid.
 
     ``provider`` is where its class is ("package.module:Class"); it is loaded when an account is used for the first
@@ -74,4 +78,5 @@ class ProviderSpec:
     evidence: str = "the provider's dashboard"
     dashboard: Dashboard | None = None
     several_captures: bool = False
+    minor_units: tuple[MinorUnits, ...] = ()
     looks_up_all: bool = True

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from environs import Env, EnvValidationError
 
-from checkout_service.money import CURRENCIES
+from checkout_service.money import CURRENCIES, why_withdrawn
 from checkout_service.settings.database_addresses import fault_of_database
 from checkout_service.settings.database_names import DatabaseAddress, fault_of_options, read_names
 from checkout_service.settings.errors import SettingsError
@@ -363,7 +363,9 @@ class Reader:
     def _currency(self) -> str:
         currency = self._env.str("DEFAULT_CURRENCY", "USD")
         if currency not in CURRENCIES:
-            self._faults.append(f"DEFAULT_CURRENCY: {currency!r} is no ISO 4217 currency")
+            why = why_withdrawn(currency)
+            wrong = f"DEFAULT_CURRENCY: {currency!r} is no ISO 4217 currency"
+            self._faults.append(f"{wrong} ({why})" if why else wrong)
         return currency
 
 

@@ -96,6 +96,12 @@ webhook_deliveries_total = Counter(
     "Results of processing, by provider and state. Those of received and parked webhooks are tried again.",
     ["provider", "state"],
 )
+webhooks_ignored_total = Counter(
+    "webhooks_ignored_total",
+    "Verified webhooks of which nothing came, by provider and reason: unknown_type (of a new kind), not_ours "
+    "(of another shop, account or mode), nothing_to_record (a kind that moves nothing that we keep).",
+    ["provider", "reason"],
+)
 secret_matches_total = Counter(
     "webhook_secret_matches_total",
     "Webhooks by the live secret that they were signed with, counted from 1: one that stays still may be retired.",
@@ -213,9 +219,11 @@ def begin_series(
     payment_statuses: Iterable[str],
     refund_statuses: Iterable[str],
     delivery_states: Iterable[str],
+    ignored_reasons: Iterable[str],
 ) -> None:
     """Have the series of these providers start at 0. A worker calls it, since workers count them."""
     statuses, of_refunds, states = list(payment_statuses), list(refund_statuses), list(delivery_states)
+    reasons = list(ignored_reasons)
     for provider in providers:
         for status in statuses:
             payments_total.labels(provider, status)
@@ -223,6 +231,8 @@ def begin_series(
             refunds_total.labels(provider, status)
         for state in states:
             webhook_deliveries_total.labels(provider, state)
+        for reason in reasons:
+            webhooks_ignored_total.labels(provider, reason)
 
 
 def count_request(method: str, route: str, status: int, seconds: float | None) -> None:

@@ -16,6 +16,7 @@ from checkout_service.commands import watching
 from checkout_service.commands.models import Door, RunState
 from checkout_service.commands.operations import Origin, process, process_all, wake_for_replay
 from checkout_service.delivery_states import DeliveryState
+from checkout_service.providers.base import IgnoredReason
 from checkout_service.providers.registry import provider_specs
 from checkout_service.publishing.publisher import QueueUnavailableError
 from checkout_service.settings.values import MigrationSettings, SettingsError
@@ -33,18 +34,26 @@ from checkout_service.webhooks.selection import Choice
 
 STATES: Final = click.Choice([state.value for state in DeliveryState])
 
+REASONS: Final = click.Choice([reason.value for reason in IgnoredReason])
+
 webhooks = CommandGroup("webhooks", help="Look at webhooks and process them again.")
 
 
 @webhooks.command("list")
 @click.option("--state", type=STATES)
+@click.option("--reason", type=REASONS, help="Only those that are ignored, and for this reason.")
 @click.option("--provider")
 @click.option("--since", type=Duration(), help="Only those that came within the last 90s, 30m, 2h, 7d …")
 @click.option("--limit", type=Number(1, 10_000), default=50, show_default=True)
-def list_webhooks(state: str | None, provider: str | None, since: timedelta | None, limit: int) -> None:
+def list_webhooks(
+    state: str | None, reason: str | None, provider: str | None, since: timedelta | None, limit: int
+) -> None:
     """List webhooks, newest first."""
     chosen = None if state is None else DeliveryState(state)
-    found = find_webhooks(state=chosen, provider=provider, since=since, limit=limit)
+    if reason is not None and chosen not in {None, DeliveryState.IGNORED}:
+        raise click.UsageError(f"Only what is ignored has a --reason, and --state is {chosen}.")
+    ignored = None if reason is None else IgnoredReason(reason)
+    found = find_webhooks(state=chosen, ignored=ignored, provider=provider, since=since, limit=limit)
     echo_list(map(_listed, found), limit=limit, what="webhooks")
 
 

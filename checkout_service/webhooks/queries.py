@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, func, select
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.delivery_states import PENDING, RARE, DeliveryState, listed
+from checkout_service.providers.base import IgnoredReason
 from checkout_service.webhooks.models import WebhookDelivery
 from checkout_service.webhooks.selection import PROCESSABLE, Choice
 
@@ -52,6 +53,7 @@ _WALK: Final = """
     ), page AS (
         SELECT * FROM seen WHERE (CAST(:state AS text) IS NULL OR state = :state)
             AND (CAST(:provider AS text) IS NULL OR provider = :provider)
+            AND (CAST(:detail AS text) IS NULL OR starts_with(detail, :detail))
             AND (CAST(:since AS interval) IS NULL OR received_at >= now() - CAST(:since AS interval))
         ORDER BY id DESC LIMIT :limit
     )
@@ -123,13 +125,27 @@ class Webhook(WebhookSummary):
 
 
 def find_webhooks(
-    *, state: DeliveryState | None = None, provider: str | None = None, since: timedelta | None = None, limit: int = 50
+    *,
+    state: DeliveryState | None = None,
+    ignored: IgnoredReason | None = None,
+    provider: str | None = None,
+    since: timedelta | None = None,
+    limit: int = 50,
 ) -> list[WebhookSummary]:
-    """Webhooks, newest first. Raises DatabaseUnavailableError, as all of these do.
+    """Webhooks, newest first; with ``ignored`` those alone that are, and why. Raises DatabaseUnavailableError, as all
+    of these do.
 
     Ids are in the order of arrival. No statement looks at more than ``WINDOW`` of them, however many do not match.
     """
-    values: dict[str, Any] = {"state": state, "provider": provider, "since": since, "before": NEWEST}
+    detail = None if ignored is None else ignored.detail_prefix
+    state = state if ignored is None else DeliveryState.IGNORED
+    values: dict[str, Any] = {
+        "state": state,
+        "detail": detail,
+        "provider": provider,
+        "since": since,
+        "before": NEWEST,
+    }
     walk = _walk_of(state)
     # Most often nearly all of the newest match. Those pending come in another order, so all of them are looked at.
     values["window"] = WINDOW if walk is _walk_pending else min(WINDOW, max(FIRST_WINDOW, limit))

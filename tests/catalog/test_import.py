@@ -325,6 +325,7 @@ def test_descriptions_images_and_prices_come_in_and_go_with_the_line_that_leaves
         ({"description": "\0"}, "NUL"),
         ({"prices": {"USD": "3.50"}}, "own currency"),
         ({"prices": {"eur": "3.50"}}, "no ISO 4217 code"),
+        ({"prices": {"ANG": "3.50"}}, r"no ISO 4217 code such as USD \(ANG was withdrawn on 2025-03-31: XCG took"),
         ({"prices": {"EUR": "3.501"}}, r"prices\.EUR"),
         ({"prices": {"JPY": "3.50"}}, r"prices\.JPY: JPY has no such small unit"),
         ({"prices": {"EUR": 0}}, "not more than 0"),

@@ -122,6 +122,7 @@ def test_what_is_no_price_is_refused(price: str) -> None:
         (line(school={"id": ID}), "school.name is missing"),
         (line(currency="usd"), "currency is no ISO 4217"),
         (line(currency="XXQ"), "currency is no ISO 4217"),
+        (line(currency="BGN"), r"currency is no ISO 4217 code such as USD \(BGN was withdrawn on 2026-01-01: EUR"),
         (line(currency=None), "currency is no ISO 4217"),
         (line(stock=-1), "stock is no integer"),
         (line(stock=2**31), "stock is no integer"),

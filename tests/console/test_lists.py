@@ -84,6 +84,8 @@ def test_webhooks_are_found_by_payment_id_and_reference(operator: Operator, sql:
     ("query", "words"),
     [
         ("state=lost", "There is no such state."),
+        ("reason=lost", "There is no such reason."),
+        ("reason=not_ours&state=failed", "Only what is ignored has one"),
         ("since=yesterday", "Write 90s, 30m, 2h or 7d ago"),
         ("until=2026-13-40", "Write 90s, 30m, 2h or 7d ago"),
         ("until=9999999d", "Write 90s"),
@@ -201,6 +203,32 @@ def test_payments_are_listed_by_status_and_flag(operator: Operator, sql: Sql) ->
     assert payments_on(flagged) == [ids[references["paid"]]]
     assert "mismatch" in flagged
     assert payments_on(operator.get("/ops/payments?flagged=yes&status=failed").text) == []
+
+
+def test_of_two_providers_that_name_alike_both_payments_are_found_and_each_has_its_own_webhooks(
+    operator: Operator, sql: Sql
+) -> None:
+    for provider in ("stripe", "adyen"):
+        insert_payment(sql, provider=provider, provider_ref="alike_1")
+    ids = {row.provider: row.id for row in sql("SELECT provider, id FROM payments")}
+    webhooks = {
+        provider: sql(
+            """INSERT INTO webhook_deliveries (provider, body, state, provider_ref)
+            VALUES (:provider, '', 'ignored', 'alike_1') RETURNING id""",
+            provider=provider,
+        )[0].id
+        for provider in ids
+    }
+
+    answer = operator.get("/ops/payments?find=alike_1")
+    assert (answer.status_code, set(payments_on(answer.text))) == (200, set(ids.values()))
+    found = operator.get("/ops/search?q=alike_1").text
+    assert all(f"/ops/payments/{payment}" in found for payment in ids.values())
+    both = operator.get("/ops/webhooks?find=alike_1")
+    assert set(webhooks_on(both)) == set(webhooks.values())
+    assert all(f"/ops/payments/{payment}" in both.text for payment in ids.values())
+    for provider, payment in ids.items():
+        assert webhooks_on(operator.get(f"/ops/webhooks?find={payment}")) == [webhooks[provider]]
 
 
 def test_payments_are_found_by_id_and_reference(operator: Operator, sql: Sql) -> None:

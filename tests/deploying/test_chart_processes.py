@@ -92,6 +92,7 @@ def test_every_setting_that_it_names_is_one_that_the_product_reads(everything: l
     }
     # DATABASE_SCHEMA is only tried here; those of a provider are read by its name; the others are no settings.
     others = {"PROVIDER", "DATABASE_SCHEMA", "DATABASE_ROLE_PREFIX", "PAYPAL_CLIENT_SECRET", "PAYPAL_WEBHOOK_ID"}
+    others |= {"GOCARDLESS_ACCESS_TOKEN"}
     others |= {"OTEL_EXPORTER_OTLP_HEADERS", "FLOWER_URL_PREFIX"}
     others |= {"DRAIN_SECONDS", "STOPS_WITHIN", "REDIS_URL", "_API_KEY", "_WEBHOOK_SECRETS", "_URL"}
 

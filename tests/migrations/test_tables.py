@@ -130,7 +130,7 @@ def test_what_a_payment_is_never_changes(sql: Sql, user: UUID, change: str) -> N
         (
             (
                 "INSERT INTO payments (user_id, provider, provider_ref, amount, currency) "
-                "SELECT user_id, 'another', provider_ref, 1, 'USD' FROM payments"
+                "SELECT user_id, provider, provider_ref, 1, 'USD' FROM payments"
             ),
             "idx_payment_provider_ref",
         ),

@@ -14,9 +14,10 @@ from sqlalchemy.exc import ProgrammingError
 
 from checkout_service.commands.models import Door
 from checkout_service.commands.operations import Origin, erase
+from checkout_service.privacy.export import held_of
 from tests.conftest import Customer, MakeListing, Servers, Sql
 from tests.purchases import fill_cart, opened
-from tests.webhook_bodies import insert_webhook, post_webhook, webhook
+from tests.webhook_bodies import insert_payment, insert_webhook, post_webhook, webhook
 from tests.worker.conftest import worker
 from worker.commands import run_commands
 from worker.webhooks.sweeping import sweep
@@ -128,6 +129,34 @@ def test_nothing_names_the_person_and_the_money_stays(
     (erasure,) = sql("SELECT subject, erased FROM erasures")
     assert erasure.subject is None, "whose payments those are is forgotten"
     assert erasure.erased > 5
+
+
+def test_a_webhook_of_a_namesake_at_another_provider_stays_and_is_not_shown(
+    sql: Sql, app: Flask, worker_app: Flask, person: Customer
+) -> None:
+    """Its payment is another person's; one that is parked there does not keep anybody from being erased."""
+    reference = _reference(sql, person)
+    insert_payment(sql, provider="stripe", provider_ref=reference)
+    others = [
+        sql(
+            f"""INSERT INTO webhook_deliveries (provider, body, state, provider_ref, names, detail, next_attempt_at)
+            VALUES ('stripe', 'their bytes', '{state}', :ref, ARRAY[:ref], 'theirs', {due}) RETURNING id""",
+            ref=reference,
+        )[0].id
+        for state, due in (("parked", "now() + interval '1 day'"), ("failed", "NULL"), ("ignored", "NULL"))
+    ]
+    with app.app_context():
+        held = [row["id"] for row in held_of(person.id) if row["kind"] == "webhook"]
+    assert held
+    assert not set(map(str, others)) & set(held)
+
+    command = _begin(app, person)
+    _carry_out(worker_app)
+
+    assert _run(sql, command).state == "done", _run(sql, command)
+    left = sql("SELECT body, detail, erased_at FROM webhook_deliveries WHERE provider = 'stripe'")
+    assert [(bytes(row.body), row.detail, row.erased_at) for row in left] == [(b"their bytes", "theirs", None)] * 3
+    assert sql("SELECT FROM payments WHERE provider = 'stripe' AND user_id <> :id", id=person.id)
 
 
 def test_the_invariants_hold_after_it(sql: Sql, app: Flask, worker_app: Flask, person: Customer) -> None:

@@ -13,7 +13,7 @@ import pytest
 from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.providers.adapters.adyen.events import CODES
-from checkout_service.providers.base import ParsedWebhook, UnreadableError, UnverifiedError
+from checkout_service.providers.base import IgnoredReason, ParsedWebhook, UnreadableError, UnverifiedError
 from checkout_service.providers.entries import AttemptEntry, CaptureEntry, NoticeEntry
 from tests.providers.kits.adyen import KIT, PAYMENT_REF, REFUND_REF, batch, item, sign
 from tests.providers.kits.kit import PAYMENT_ID, REFUND_ID, SignedWebhook
@@ -42,7 +42,7 @@ def test_an_item_that_adyen_published_with_its_signature_is_verified() -> None:
         "additionalData": {"hmacSignature": "coqCmt/IZ4E3CzPvMY8zTjQVL5hYJUiBRg8UU+iCWo0="},
     }
 
-    assert read(batch(published)) == ParsedWebhook(events=[], secret=0)
+    assert read(batch(published)) == ParsedWebhook(events=[], secret=0, ignored=IgnoredReason.NOT_OURS)
     with pytest.raises(UnverifiedError):
         read(batch(published | {"amount": {"value": 1131, "currency": "EUR"}}))
 
@@ -91,7 +91,13 @@ def test_every_item_of_a_batch_is_read_and_one_unverified_refuses_the_whole() ->
             read(batch(*mixed))
 
 
-ODD = [{"eventCode": ""}, {"eventCode": "AUTHORISATION\n"}, {"pspReference": "8" * 256}]
+ODD = [
+    {"eventCode": ""},
+    {"eventCode": "AUTHORISATION\n"},
+    {"pspReference": "8" * 256},
+    {"success": "TRUE"},
+    {"success": ""},
+]
 """Signed, and nothing that can be understood."""
 
 
@@ -203,6 +209,7 @@ def test_content_that_is_not_used_decides_nothing_and_what_is_used_stays_strict(
     ],
 )
 def test_what_is_not_ours_makes_no_event(fields: dict[str, str]) -> None:
+    assert read(batch(sign(item(**fields), SECRET))).ignored is IgnoredReason.NOT_OURS
     assert events_of(item(**fields)) == []
     assert [event.provider_ref for event in events_of(item(**fields), item())] == [PAYMENT_REF]
 

@@ -98,6 +98,13 @@ def test_a_key_and_its_algorithms_must_fit(
     assert faults() == [fault]
 
 
+def test_a_currency_that_was_withdrawn_is_no_default(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("DEFAULT_CURRENCY", "BGN")
+
+    with pytest.raises(SettingsError, match="BGN was withdrawn on 2026-01-01: EUR took its place"):
+        WebSettings.from_environment(account_forms())
+
+
 def test_production_refuses_the_mock_provider_and_a_weak_secret(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("ENVIRONMENT", "production")
     environment.setenv("PAYMENT_PROVIDERS", "mock")

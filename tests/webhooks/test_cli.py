@@ -19,6 +19,7 @@ from flask import Flask
 from checkout_service.commands import watching
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.local.servers import free_port
+from checkout_service.providers.base import IgnoredReason
 from checkout_service.settings.secret import Secret
 from checkout_service.webhooks.selection import Choice
 from tests.apps import MakeApp
@@ -92,9 +93,27 @@ def test_list_is_narrowed_by_state_provider_and_age(
     assert ("there may be more" in result.stderr) == limited
 
 
+def test_list_is_narrowed_by_the_reason_why_a_webhook_is_ignored(run: Run, sql: Sql) -> None:
+    by_reason = {
+        reason.value: insert_webhook(sql, b"{}", state="'ignored'", detail=f"'{reason.value}: for a reason'")
+        for reason in IgnoredReason
+    }
+    insert_webhook(sql, b"{}", state="'ignored'", detail="'says nothing that we keep'")
+    insert_webhook(sql, b"{}", state="'failed'", detail="'not_ours: as it happens'")
+
+    for reason, delivery in by_reason.items():
+        for options in ([], ["--state", "ignored"]):
+            result = run("list", "--reason", reason, *options)
+            assert ids_in(result) == [delivery]
+            assert f"ignored    tried 0  {reason}: for a reason" in result.stdout
+        assert ids_in(run("list", "--reason", reason, "--provider", "stripe")) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["list", "--reason", "unknown"], "'unknown' is not one of"),
+        (["list", "--reason", "not_ours", "--state", "failed"], "Only what is ignored has a --reason"),
         (["list", "--state", "unknown"], "'unknown' is not one of"),
         (["list", "--since", "yesterday"], "no time span such as 90s, 30m, 2h or 7d"),
         (["list", "--since", "1234567d"], "no time span"),

@@ -94,7 +94,7 @@ def _enter(queries: StatusQueries, provider: str, events: Sequence[UndeliveredEv
     # Of the history before anything is committed: another one may lack it.
     marks = _marks(provider, events)
     known = cache().known(list(marks.values()))
-    here = references(item.provider_ref for event in events for item in event.events)
+    here = references((item.provider, item.provider_ref) for event in events for item in event.events)
     fresh = [event for event in events if marks.get(event.event_id) not in known]
     ours = [event for event in fresh if any((item.provider, item.provider_ref) in here for item in event.events)]
     provider_events = [item for event in ours for item in event.events if isinstance(item, ProviderEvent)]

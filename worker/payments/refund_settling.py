@@ -133,6 +133,7 @@ def fail_refund(payment_id: UUID, *, refund_id: UUID) -> str:
             recorded = record_refusal(
                 connection,
                 refund_id=refund_id,
+                provider=refund.provider,
                 provider_ref=refund.payment_ref,
                 decline=Decline.NOT_IN_THIS_STATE,
                 detail=NOT_MADE,

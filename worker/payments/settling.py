@@ -22,7 +22,8 @@ from worker.transitions.outcomes import follow_up, moves_of
 
 # Before the payment: an order may follow. A payment never changes its reference.
 _lock_cart = text(
-    "SELECT carts_lock_for_payments(ARRAY(SELECT provider_ref FROM payments WHERE id = CAST(:id AS uuid)))::text"
+    "SELECT carts_lock_for_payments(ARRAY[provider], ARRAY[provider_ref])::text FROM payments "
+    "WHERE id = CAST(:id AS uuid)"
 )
 
 # It takes its locks by itself: cart, payments, order, holds, counters.

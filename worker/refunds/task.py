@@ -105,6 +105,7 @@ def _refused(leased: LeasedRefund, held: Reference, error: ProviderRefusedError)
         recorded = record_refusal(
             connection,
             refund_id=leased.id,
+            provider=leased.provider,
             provider_ref=held.provider_ref,
             decline=error.reason,
             detail=plain(error.answer),

@@ -69,6 +69,9 @@ _NAMES: Final = frozenset(
 EventKey = tuple[str, str]
 """A provider and its name for an event."""
 
+PaymentName = tuple[str, str]
+"""A provider and its reference of a payment: two providers may name alike."""
+
 
 class _Judged(NamedTuple):
     """An event about a payment that is here, its place in the set, and what it proves.
@@ -106,14 +109,14 @@ def record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded:
 
 
 def record_refusal(
-    connection: Connection, *, refund_id: UUID, provider_ref: str, decline: Decline, detail: str
+    connection: Connection, *, refund_id: UUID, provider: str, provider_ref: str, decline: Decline, detail: str
 ) -> Recorded:
     """Record that the provider refused a refund of ours, or we in its place; no move if it is past that.
 
-    There is no event about a refusal: nothing was made at the provider. ``provider_ref`` is the payment's, ``detail``
-    what staff read of the refusal.
+    There is no event about a refusal: nothing was made at the provider. ``provider_ref`` is what its
+    ``provider`` calls the payment, ``detail`` what staff read of the refusal.
     """
-    payments = _lock(connection, references=[provider_ref], ids=[], money=[])
+    payments = _lock(connection, references=[(provider, provider_ref)], ids=[], money=[])
     lock_refunds(connection, payments)
     refunds = [refund for payment in payments for refund in payment.refunds if refund.id == refund_id]
     if not refunds or not refunds[0].refuse(decline, detail):
@@ -183,17 +186,18 @@ def _note_traces(
 
 def _lock_all(connection: Connection, events: Iterable[ReceivedEvent], matches: Matches) -> list[LockedPayment]:
     """The payments that the events speak of, and others for the same things that have money."""
-    references: set[str] = set()
-    money: set[str] = set()
-    naming: set[str] = set()
+    references: set[PaymentName] = set()
+    money: set[PaymentName] = set()
+    naming: set[PaymentName] = set()
     searching = False
     for received in events:
         event = received.event
-        references.add(event.provider_ref)
+        references.add((event.provider, event.provider_ref))
+        names = [(event.provider, name) for name in (event.provider_ref, *matches.references_of(event))]
         if entry_names(event):
-            naming.update((event.provider_ref, *matches.references_of(event)))
+            naming.update(names)
         if isinstance(event, ProviderEvent) and may_move_money(event):
-            money.update((event.provider_ref, *matches.references_of(event)))
+            money.update(names)
             searching = searching or bool(event.names)
     if searching:
         # Its payment may be found by a name that another event of the set has brought: any of those may be meant.
@@ -202,11 +206,13 @@ def _lock_all(connection: Connection, events: Iterable[ReceivedEvent], matches: 
 
 
 def _lock(
-    connection: Connection, *, references: Sequence[str], ids: Sequence[UUID], money: Sequence[str]
+    connection: Connection, *, references: Sequence[PaymentName], ids: Sequence[UUID], money: Sequence[PaymentName]
 ) -> list[LockedPayment]:
+    of_money = {"money_providers": [provider for provider, _ in money], "money": [name for _, name in money]}
     if money:
-        statements.LOCK_CARTS.within(connection, {"money": money})
-    values = {"references": references, "ids": ids, "money": money}
+        statements.LOCK_CARTS.within(connection, of_money)
+    of_all = {"providers": [provider for provider, _ in references], "references": [name for _, name in references]}
+    values = {**of_all, **of_money, "ids": ids}
     return [
         LockedPayment(
             id=row.id,

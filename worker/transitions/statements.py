@@ -52,7 +52,9 @@ FIND_NAMES: Final = Statement(
 
 # Where money may come or be authorized, or that may end, before any payment: of two payments of one generation the
 # second waits here and sees the first, and the order takes what it bought out of the cart.
-LOCK_CARTS: Final = Statement("SELECT carts_lock_for_payments(CAST(:money AS text[]))::text")
+LOCK_CARTS: Final = Statement(
+    "SELECT carts_lock_for_payments(CAST(:money_providers AS text[]), CAST(:money AS text[]))::text"
+)
 
 
 class PaymentRow(NamedTuple):
@@ -75,16 +77,17 @@ class PaymentRow(NamedTuple):
 LOCK_PAYMENTS: Final = Statement(
     f"""
     WITH named AS (
-        SELECT id FROM payments WHERE provider_ref = ANY(CAST(:references AS text[]))
+        SELECT payment.id FROM unnest(CAST(:providers AS text[]), CAST(:references AS text[])) AS given (provider, name)
+        JOIN payments AS payment ON payment.provider = given.provider AND payment.provider_ref = given.name
         UNION
         SELECT unnest(CAST(:ids AS uuid[]))
     ), mates AS (
         SELECT DISTINCT other.payment_id
-        FROM payments AS money
+        FROM unnest(CAST(:money_providers AS text[]), CAST(:money AS text[])) AS given (provider, name)
+        JOIN payments AS money ON money.provider = given.provider AND money.provider_ref = given.name
         CROSS JOIN LATERAL {mates_of("money.id")} AS other
         JOIN payments AS mate ON mate.id = other.payment_id
             AND (mate.amount_captured > 0 OR mate.status = 'authorized')
-        WHERE money.provider_ref = ANY(CAST(:money AS text[]))
     )
     SELECT payment.id, payment.provider, payment.provider_ref, payment.amount, payment.currency::text,
         payment.closed::text, payment.looked_up_at, known.mate, payment.trace_context

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from checkout_service.database.engine import execute
 from checkout_service.delivery_states import DeliveryState
+from checkout_service.providers.base import IgnoredReason
 from checkout_service.providers.raw_webhook import RawWebhook
 from worker.context import settings
 from worker.webhooks.statements import BODIES, CLAIM, LARGE, RELEASE, SETTLE
@@ -81,7 +82,7 @@ class Result:
 
     ``delay`` is until its next attempt; ``returned`` is how many attempts it is given back. ``mismatch`` is of one that
     is applied: an event in it speaks of money, or of a name, that is not the payment's. ``names`` are those by which
-    the payment of one that is parked may be found besides ``provider_ref``.
+    the payment of one that is parked may be found besides ``provider_ref``. ``ignored`` is why one is ignored.
     """
 
     webhook: ClaimedWebhook
@@ -92,6 +93,7 @@ class Result:
     returned: int = 0
     mismatch: bool = False
     names: Sequence[str] = ()
+    ignored: IgnoredReason | None = None
 
 
 def claim(own: UUID | None) -> list[ClaimedWebhook]:

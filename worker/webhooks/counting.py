@@ -9,7 +9,12 @@ from datetime import UTC, datetime
 import structlog
 
 from checkout_service.delivery_states import DeliveryState, RejectedClass
-from checkout_service.telemetry.metrics import count_lags, webhook_deliveries_dropped_total, webhook_deliveries_total
+from checkout_service.telemetry.metrics import (
+    count_lags,
+    webhook_deliveries_dropped_total,
+    webhook_deliveries_total,
+    webhooks_ignored_total,
+)
 from worker.webhooks.claims import Result
 
 log = structlog.get_logger(__name__)
@@ -23,6 +28,9 @@ def counted(results: list[Result]) -> list[Result]:
     now = datetime.now(UTC)
     for (provider, state), count in Counter((one.webhook.raw.provider, _counted_as(one)) for one in results).items():
         webhook_deliveries_total.labels(provider, state).inc(count)
+    ignored = Counter((one.webhook.raw.provider, one.ignored.value) for one in results if one.ignored is not None)
+    for (provider, reason), count in ignored.items():
+        webhooks_ignored_total.labels(provider, reason).inc(count)
     applied = [one.webhook.raw.received_at for one in results if one.state is DeliveryState.APPLIED]
     count_lags([(now - received_at).total_seconds() for received_at in applied])
     named = {}

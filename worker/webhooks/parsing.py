@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -15,7 +14,6 @@ import structlog
 
 from checkout_service.providers.base import (
     Decline,
-    IgnoredReason,
     Provider,
     ProviderEvent,
     ProviderRefundEvent,
@@ -29,45 +27,19 @@ from checkout_service.providers.base import (
 from checkout_service.telemetry import tracing
 from checkout_service.telemetry.metrics import count_secret
 from checkout_service.telemetry.tracing import Kind
+from worker.backoff import FIRST_DELAY
 from worker.context import provider, providers
 from worker.references import references
 from worker.unanswered import NOT_CALLED, may_call, note_answered, note_unanswered
 from worker.webhooks.claims import ClaimedWebhook
 from worker.webhooks.memory import name_of, recall
+from worker.webhooks.progress import resume
+from worker.webhooks.reading import Reading
 
 NEW_FOR: Final = timedelta(minutes=1)
 """A provider may report on a payment while the answer that opened it is still on its way to us."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What a webhook says, or why it says nothing.
-
-    ``thin_events`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``.
-    ``rejected`` is why it could not be verified, ``unreadable`` why it was verified and could not be understood (the
-    events are then those of its other parts), ``unavailable`` what could not be had now, and ``wait`` how long such a
-    webhook is put off, where that is known; ``unverified`` says that without it nobody vouches for the webhook.
-    ``error`` is for everything else. ``memory`` is its name in the cache if its own bytes say it all. ``came_with`` is
-    a delivery that was settled when the same bytes came before, as the cache has it: the database must have it too.
-    ``ignored`` is why it is, if nothing comes of it.
-    """
-
-    webhook: ClaimedWebhook
-    events: Sequence[ProviderEvent] = ()
-    refunds: Sequence[ProviderRefundEvent] = ()
-    thin_events: Sequence[ThinEvent] = ()
-    waits_for: ThinEvent | None = None
-    came_with: UUID | None = None
-    rejected: str | None = None
-    unreadable: str | None = None
-    unavailable: str | None = None
-    wait: timedelta | None = None
-    unverified: bool = False
-    error: Exception | None = None
-    memory: str = ""
-    ignored: IgnoredReason = IgnoredReason.NOTHING_TO_RECORD
 
 
 def read_webhooks(
@@ -87,9 +59,10 @@ def read_webhooks(
     ]
     for (name, place), count in matches.items():
         count_secret(name, place, count)
-    thin = [thin_event.provider_ref for reading in readings for thin_event in reading.thin_events]
+    thin = [(event.provider, event.provider_ref) for reading in readings for event in reading.thin_events]
     if not thin:
         return readings
+    readings = resume(readings)
     here = references(thin)
     answers: _Answers = {}
     return [_look_up(reading, here, answers, look_up_until) if reading.thin_events else reading for reading in readings]
@@ -137,48 +110,64 @@ _Answers = dict[tuple[str, str], Sequence[ProviderEvent | ProviderRefundEvent]]
 
 
 def _look_up(reading: Reading, here: Mapping[tuple[str, str], Reference], answers: _Answers, until: float) -> Reading:
-    """Ask the provider what the thin events are about; of payments that are not ours nobody is asked."""
+    """Ask the provider what the thin events are about; of payments that are not ours nobody is asked.
+
+    What is answered counts, whatever is wrong with another payment of the webhook: that alone is asked about again.
+    """
     webhook = reading.webhook
     found: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
-    waits_for = None
-    unverified = not all(thin_event.verified for thin_event in reading.thin_events)
-    put_off = partial(Reading, webhook=webhook, unverified=unverified)
-    try:
-        for thin_event in reading.thin_events:
-            key = (thin_event.provider, thin_event.provider_ref)
-            known, adapter = here.get(key), provider(thin_event.provider)
-            if known is None or adapter is None:
-                waits_for = thin_event
-                continue
-            if key not in answers and monotonic() > until:
-                return put_off(unavailable="no time was left to ask the provider")
-            if key not in answers and not may_call(thin_event.provider):
-                return put_off(unavailable=NOT_CALLED)
+    looked_up: list[ThinEvent] = []
+    waits_for, unavailable, wait, error = None, None, None, None
+    for thin_event in reading.thin_events:
+        key = (thin_event.provider, thin_event.provider_ref)
+        known, adapter = here.get(key), provider(thin_event.provider)
+        if known is None or adapter is None:
+            waits_for = thin_event
+            continue
+        if key not in answers and monotonic() > until:
+            # The rest is asked about soon, as long as each attempt comes further.
+            unavailable = "no time was left to ask the provider"
+            wait = FIRST_DELAY if looked_up else None
+            break
+        if key not in answers and not may_call(thin_event.provider):
+            unavailable = NOT_CALLED
+            break
+        try:
             if key not in answers:
                 answers[key] = _answer(adapter, known, webhook)
+        except ProviderUnavailableError as away:
+            unavailable = str(away)
+        except Exception as broken:  # noqa: BLE001 (told apart below)
+            if isinstance(broken, ProviderRefusedError) and broken.reason is Decline.CREDENTIALS:
+                unavailable = str(broken)  # ours to mend, and until then the provider is as good as away
+                break
+            error = broken
+            _log_error(webhook, broken)
+        else:
             found.extend(answers[key])
-    except ProviderUnavailableError as error:
-        return put_off(unavailable=str(error))
-    except ProviderRefusedError as error:
-        if error.reason is Decline.CREDENTIALS:  # ours to mend, and until then the provider is as good as away
-            return put_off(unavailable=str(error))
-        log.warning("look_up_refused", delivery_id=str(webhook.id), reason=error.reason.value)
-        return Reading(webhook=webhook, error=error)
-    except UnreadableError as error:  # its cause may quote what the provider sent
-        log.warning("look_up_not_understood", delivery_id=str(webhook.id), error=str(error))
-        return Reading(webhook=webhook, error=error)
-    except Exception as error:
-        log.exception("look_up_failed", delivery_id=str(webhook.id))
-        return Reading(webhook=webhook, error=error)
+            looked_up.append(thin_event)
     if waits_for is not None and not waits_for.verified:
         return _unsigned_and_unknown(webhook)
-    return replace(
+    done = replace(
         reading,
         events=[item for item in found if isinstance(item, ProviderEvent)],
         refunds=[item for item in found if isinstance(item, ProviderRefundEvent)],
         thin_events=(),
         waits_for=waits_for,
     )
+    if unavailable is not None:
+        unverified = not all(thin_event.verified for thin_event in reading.thin_events)
+        return replace(done, unavailable=unavailable, wait=wait, unverified=unverified, looked_up=looked_up)
+    return done if error is None else replace(done, error=error, looked_up=looked_up)
+
+
+def _log_error(webhook: ClaimedWebhook, error: Exception) -> None:
+    if isinstance(error, ProviderRefusedError):
+        log.warning("look_up_refused", delivery_id=str(webhook.id), reason=error.reason.value)
+    elif isinstance(error, UnreadableError):  # its cause may quote what the provider sent
+        log.warning("look_up_not_understood", delivery_id=str(webhook.id), error=str(error))
+    else:
+        log.error("look_up_failed", delivery_id=str(webhook.id), exc_info=error)
 
 
 def _answer(

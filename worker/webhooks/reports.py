@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from worker.transitions.outcomes import ReceivedEvent
-from worker.webhooks.parsing import Reading
+from worker.webhooks.reading import Reading
 from worker.webhooks.spans import Spans
 
 

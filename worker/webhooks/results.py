@@ -14,13 +14,13 @@ from worker.context import settings
 from worker.transitions.matching import names_of
 from worker.transitions.outcomes import Effect, Outcome
 from worker.webhooks.claims import PARKED_FOR, ClaimedWebhook, Result
-from worker.webhooks.parsing import Reading
+from worker.webhooks.reading import Reading
 
 _APPLIED: Final = DeliveryState.APPLIED
 
 _WORDS: Final = {
     IgnoredReason.UNKNOWN_TYPE: "of a kind that we do not know",
-    IgnoredReason.NOT_OURS: "of another account or mode",
+    IgnoredReason.NOT_OURS: "of another shop, account or mode",
     IgnoredReason.NOTHING_TO_RECORD: "says nothing that we keep",
 }
 
@@ -62,6 +62,8 @@ def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | Non
         return Result(webhook=webhook, state=DeliveryState.DUPLICATE, provider_ref=reference)
     if Outcome.FOREIGN in outcomes:
         return _ignored(reading, IgnoredReason.NOT_OURS, "of another shop", reference)
+    if reading.resumed:
+        return Result(webhook=webhook, state=_APPLIED, provider_ref=reference)
     if reading.came_with:
         detail = f"the same bytes came before, settled with {reading.came_with}"
         return Result(webhook=webhook, state=DeliveryState.DUPLICATE, detail=detail)
@@ -69,8 +71,10 @@ def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | Non
 
 
 def _ignored(reading: Reading, reason: IgnoredReason, words: str, reference: str | None = None) -> Result:
-    detail = f"{reason}: {words}"
-    return Result(webhook=reading.webhook, state=DeliveryState.IGNORED, provider_ref=reference, detail=detail)
+    detail = f"{reason.detail_prefix}{words}"
+    return Result(
+        webhook=reading.webhook, state=DeliveryState.IGNORED, provider_ref=reference, detail=detail, ignored=reason
+    )
 
 
 def reschedule(reading: Reading, why: str | None = None) -> Result:

@@ -13,7 +13,7 @@ from uuid import UUID
 from checkout_service.telemetry import tracing
 from checkout_service.telemetry.tracing import Attribute, Kind, Span
 from worker.webhooks.claims import Result
-from worker.webhooks.parsing import Reading
+from worker.webhooks.reading import Reading
 
 Spans = Mapping[UUID, Span]
 """By the id of the webhook."""

@@ -30,7 +30,9 @@ from worker.webhooks import spans
 from worker.webhooks.claims import ClaimedWebhook, Result, claim, release, settle, with_bodies
 from worker.webhooks.counting import count_dropped, counted
 from worker.webhooks.memory import REMEMBERED, remember, still_settled
-from worker.webhooks.parsing import Reading, read_webhooks
+from worker.webhooks.parsing import read_webhooks
+from worker.webhooks.progress import note_progress
+from worker.webhooks.reading import Reading
 from worker.webhooks.rejected import reject
 from worker.webhooks.replays import (
     FLOWER,
@@ -333,6 +335,7 @@ def _record_traced(readings: Sequence[Reading], lost: list[Reading], begun: span
     spans.note_openings(begun, recorded.opened_in)
     recorded.follow_up()
     _remember(readings, written)
+    note_progress(readings)
     return counted(written)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from checkout_service.cache import cache
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.registry import provider_specs
-from worker.webhooks.parsing import Reading
+from worker.webhooks.reading import Reading
 
 REMEMBER_FOR: Final = 4 * 86_400
 """Seconds: a day longer than such a signature counts."""

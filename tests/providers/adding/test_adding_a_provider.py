@@ -27,7 +27,7 @@ from worker.webhooks.task import process
 pytestmark = pytest.mark.usefixtures("registry_afresh")
 
 SECRET = "the secret of a provider that was added"
-OWN = ["adyen", "mock", "mollie", "paypal", "standard", "stripe"]
+OWN = ["adyen", "gocardless", "mock", "mollie", "paypal", "standard", "stripe"]
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def added(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     return "acme"
 
 
-def test_the_six_of_this_repository_are_found() -> None:
+def test_the_seven_of_this_repository_are_found() -> None:
     assert list(provider_specs()) == OWN
     assert {name: spec.name for name, spec in provider_specs().items()} == dict(zip(OWN, OWN, strict=True))
 

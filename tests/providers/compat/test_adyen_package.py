@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import copy
+import json
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import Adyen
 import pytest
-from Adyen.util import generate_notification_sig, is_valid_hmac_notification
+from Adyen.util import (
+    generate_notification_sig,
+    generate_payload_sig,
+    is_valid_hmac_notification,
+    is_valid_hmac_payload,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkout_service.providers.base import Opening, UnverifiedError
+from checkout_service.providers.base import IgnoredReason, Opening, UnverifiedError
 from tests.providers.compat.wires import AdyenWire, content_of
-from tests.providers.kits.adyen import KIT, MERCHANT, AdyenBank, batch, item, reference_of, sign
+from tests.providers.kits.adyen import KIT, MERCHANT, AdyenBank, batch, item, reference_of, sign, sign_bytes
 from tests.providers.kits.kit import AMOUNT, CURRENCY, PAYMENT_ID, REFUND_ID, SignedWebhook
 
 SECRET = KIT.secrets[0]
@@ -72,6 +78,52 @@ def test_what_their_package_overlooks_is_refused_here() -> None:
     assert is_valid_hmac_notification({"notificationItems": copy.deepcopy(holders)}, SECRET), "it looks at the first"
     with pytest.raises(UnverifiedError):
         KIT.provider().verify_and_parse(SignedWebhook(body=batch(verified, unverified)).raw("adyen"))
+
+
+def test_a_null_is_signed_as_empty_here_and_as_none_there() -> None:
+    """Adyen's other libraries sign what is null as empty; their package for Python writes the word None."""
+    nulled = sign(item(), SECRET) | {"originalReference": None}
+    absent = sign(item(), SECRET)
+
+    assert reads(nulled)
+    assert reads(absent)
+    assert is_valid_hmac_notification(copy.deepcopy(absent), SECRET)
+    assert not is_valid_hmac_notification(copy.deepcopy(nulled), SECRET)
+    theirs = generate_notification_sig(item(originalReference=None), SECRET).decode()
+    assert theirs == sign(item(originalReference="None"), SECRET)["additionalData"]["hmacSignature"]
+    assert not reads(item(originalReference=None) | {"additionalData": {"hmacSignature": theirs}})
+
+
+def test_an_item_without_additional_data_is_no_answer_there_and_refused_here() -> None:
+    bare = {name: value for name, value in item("EXPIRE").items() if name != "additionalData"}
+
+    assert is_valid_hmac_notification(copy.deepcopy(bare), SECRET) is None
+    assert not reads(bare)
+
+
+def test_an_item_whose_data_hold_no_signature_raises_there_and_is_refused_here() -> None:
+    bare = item("EXPIRE", additionalData={"expiryDate": "03/2030"})
+
+    with pytest.raises(KeyError):
+        is_valid_hmac_notification(copy.deepcopy(bare), SECRET)
+    assert not reads(bare)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(WORDS, WORDS, max_size=4))
+def test_both_verify_and_refuse_the_same_bytes_that_a_header_signs(content: dict[str, str]) -> None:
+    body = json.dumps({"type": "balancePlatform.transfer.updated", "data": content}).encode()
+    signature = generate_payload_sig(body, SECRET).decode()
+    provider = KIT.provider()
+    webhook = SignedWebhook(body=body, headers={"hmacsignature": signature})
+
+    assert sign_bytes(body, SECRET) == webhook, "the kit signs as they do"
+    assert is_valid_hmac_payload(signature, SECRET, body)
+    assert provider.verify_and_parse(webhook.raw("adyen")).ignored is IgnoredReason.UNKNOWN_TYPE
+    other = SignedWebhook(body=body + b" ", headers=webhook.headers)
+    assert not is_valid_hmac_payload(signature, SECRET, other.body)
+    with pytest.raises(UnverifiedError):
+        provider.verify_and_parse(other.raw("adyen"))
 
 
 def test_their_client_and_ours_send_the_same() -> None:

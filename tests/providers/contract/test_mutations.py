@@ -37,7 +37,7 @@ def some(examples: int) -> Any:
 @st.composite
 def bodies(draw: st.DrawFn, kit: Kit) -> tuple[SignedWebhook, SignedWebhook]:
     """A verified webhook, and one like it whose bytes were changed."""
-    statuses: list[PaymentStatus | RefundStatus | None] = [*kit.statuses, *kit.refunds, None]
+    statuses: list[PaymentStatus | RefundStatus | None] = [*(kit.statuses or [PaymentStatus.PAID]), *kit.refunds, None]
     verified = kit.webhook(draw(st.sampled_from(statuses)))
     body = bytearray(verified.body)
     for _ in range(draw(st.integers(1, 4))):
@@ -57,7 +57,7 @@ def bodies(draw: st.DrawFn, kit: Kit) -> tuple[SignedWebhook, SignedWebhook]:
 @st.composite
 def retyped(draw: st.DrawFn, kit: Kit) -> bytes:
     """A verified body in which something of another type stands somewhere."""
-    statuses: list[PaymentStatus | RefundStatus | None] = [*kit.statuses, *kit.refunds, None]
+    statuses: list[PaymentStatus | RefundStatus | None] = [*(kit.statuses or [PaymentStatus.PAID]), *kit.refunds, None]
     value = json.loads(kit.webhook(draw(st.sampled_from(statuses))).body)
     for _ in range(draw(st.integers(1, 3))):
         holder: Any = value

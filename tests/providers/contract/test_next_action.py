@@ -19,7 +19,7 @@ NONE = {"type": "none"}
 
 def expected(name: str, token: str) -> dict[str, Any]:
     match name:
-        case "adyen" | "mollie":
+        case "adyen" | "gocardless" | "mollie":
             assert token.startswith("https://")
             return {"type": "redirect", "url": token}
         case "stripe":

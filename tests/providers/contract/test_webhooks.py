@@ -53,6 +53,9 @@ def test_a_verified_webhook_says_what_happened_to_a_refund(signing: Kit) -> None
 
 
 def test_an_event_has_one_id_however_often_it_is_delivered_and_another_has_another(signing: Kit) -> None:
+    if not signing.statuses:
+        pytest.skip("its webhooks are thin events: the look-up has the ids")
+
     def event_id(**options: Any) -> str:
         (provider_event,) = (
             signing.provider().verify_and_parse(some_webhook(signing, **options).raw(signing.name)).events
@@ -65,11 +68,12 @@ def test_an_event_has_one_id_however_often_it_is_delivered_and_another_has_anoth
 
 
 def test_a_webhook_that_proves_nothing_is_a_thin_event(kit: Kit) -> None:
-    if kit.signed:
-        pytest.skip("its webhooks are signed")
+    if kit.statuses:
+        pytest.skip("its webhooks prove something")
     (thin_event,) = kit.provider().verify_and_parse(some_webhook(kit).raw(kit.name)).events
 
-    assert thin_event == ThinEvent(provider=kit.name, provider_ref=kit.reference().provider_ref, verified=False)
+    reference = kit.reference().provider_ref
+    assert thin_event == ThinEvent(provider=kit.name, provider_ref=reference, verified=kit.signed)
 
 
 def test_every_live_secret_is_good_and_the_one_that_matched_is_named(signing: Kit) -> None:

@@ -55,8 +55,8 @@ class Kit(Protocol):
 
     ``secrets`` are three that an account may have (as <PROVIDER>_WEBHOOK_SECRETS holds them), none equal; fewer where
     the provider has none to rotate. ``statuses`` are those that its webhooks can prove, ``refunds`` those of refunds.
-    ``timed``: the signature covers a time. ``signed`` is False where a webhook proves
-    nothing and is a thin event.
+    Both are empty where its webhooks are thin events, signed or not. ``timed``: the signature covers a time. ``signed``
+    is False where a webhook proves nothing and is a thin event.
     """
 
     name: str

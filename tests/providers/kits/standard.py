@@ -63,8 +63,10 @@ class StandardBank:
         if steps[2:] == ["refunds"]:
             made = self._keys.answer(key, request.content, lambda: self._refund(held, sent))
             return made or _refused(422, "key_reused")
-        if steps[2:] == ["cancel"] and held["status"] in {"pending", "failed"}:
-            held["status"] = "canceled"
+        if steps[2:] == ["cancel"]:
+            return self._keys.answer(key, request.url.raw_path, lambda: self._cancel(held)) or _refused(
+                422, "key_reused"
+            )
         return httpx.Response(200, json=held)
 
     def pay(self, provider_ref: str) -> None:
@@ -75,6 +77,11 @@ class StandardBank:
         opened = sent | {"provider_ref": reference, "payment_token": f"{reference}-token"}
         self.payments[reference] = opened | {"status": "pending", "refunds": []}
         return httpx.Response(201, json=opened)
+
+    def _cancel(self, held: dict[str, Any]) -> httpx.Response:
+        if held["status"] in {"pending", "failed"}:
+            held["status"] = "canceled"
+        return httpx.Response(200, json=held)
 
     def _refund(self, held: dict[str, Any], sent: dict[str, Any]) -> httpx.Response:
         if held["status"] != "paid":

@@ -71,3 +71,5 @@ def test_the_series_of_a_workers_providers_begin_at_0(make_worker: MakeWorker) -
     for status in ("paid", "failed", "expired", "canceled", "reversed"):
         assert f'payments_total{{provider="mock",status="{status}"}} ' in page
     assert 'webhook_deliveries_total{provider="mock",state="rejected"} ' in page
+    for reason in ("unknown_type", "not_ours", "nothing_to_record"):
+        assert f'webhooks_ignored_total{{provider="mock",reason="{reason}"}} ' in page

@@ -116,6 +116,7 @@ def test_a_webhook_parked_for_72_hours_about_anothers_payment_is_ignored(sql: Sq
 
     row = webhook_row(sql, delivery)
     assert (row.state, row.next_attempt_at, row.provider_ref) == ("ignored", None, "pi_of_another_service")
+    assert row.detail == "not_ours: of a payment that another service opened"
 
 
 @pytest.mark.usefixtures("worker")

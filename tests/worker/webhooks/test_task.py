@@ -132,7 +132,8 @@ def test_an_unknown_status_is_ignored(sql: Sql) -> None:
 
     process(str(delivery))
 
-    assert state_of(sql, delivery) == "ignored"
+    row = webhook_row(sql, delivery)
+    assert (row.state, row.detail) == ("ignored", "unknown_type: of a kind that we do not know")
     assert status_of(sql, reference) == "pending"
     assert events(sql) == []
 

@@ -164,7 +164,7 @@ def test_a_look_up_that_goes_wrong_is_its_webhooks_alone(
     row = webhook_row(sql, poison)
     assert (row.state, row.attempts, state_of(sql, neighbour)) == ("received", 1, "applied")
     assert 3 < row.due_in < 7
-    assert status_of(sql, whole) == "processing", "of a webhook that could not be read whole, nothing is recorded"
+    assert status_of(sql, whole) == "failed", "what its other parts prove is recorded"
 
 
 def test_a_slow_provider_holds_up_a_set_for_a_bounded_time(

@@ -26,7 +26,8 @@ from worker.webhooks.task import process
 KEPT = 25
 """Of what names nothing, at each provider."""
 
-SIGNING = [name for name, kit in KITS.items() if kit.signed]
+SIGNING = [name for name, kit in KITS.items() if kit.signed and kit.statuses]
+"""Those whose webhooks prove something: of a thin event its provider would have to be asked."""
 
 PAYMENTS = """
     INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)

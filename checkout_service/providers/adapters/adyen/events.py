@@ -68,8 +68,6 @@ def may_be_ours(item: dict[str, Any]) -> bool:
     which its payment is found. A dispute's own name is one too: its later events may come without the other. Anything
     else that carries another's reference is another shop's.
     """
-    if item.get("success") not in {"true", "false"}:
-        return False
     ours = REFERENCE.fullmatch(item.get("merchantReference", "")) is not None
     return ours or bool(item.get("originalReference")) or item.get("eventCode") in STEPS
 
@@ -243,6 +241,16 @@ _WITH_MONEY: Final = frozenset({("AUTHORISATION", True), ("CAPTURE", True), ("CA
 
 CODES: Final = frozenset({*(code for code, _ in (*_ENTRIES, *REFUNDS)), *STEPS})
 """The event codes that say something of a payment."""
+
+_NO_MONEY: Final = """
+    ORDER_OPENED ISSUER_COMMENTS MANUAL_REVIEW_ACCEPT MANUAL_REVIEW_REJECT REPORT_AVAILABLE RECURRING_CONTRACT
+    AUTORESCUE CANCEL_AUTORESCUE PROCESS_RETRY HANDLED_EXTERNALLY DONATION VOID_PENDING_REFUND
+    PAYOUT_THIRDPARTY PAYOUT_DECLINE PAYOUT_EXPIRE PAIDOUT_REVERSED
+"""
+SAYS_NOTHING: Final = frozenset(_NO_MONEY.split())
+"""Event codes that we know and that move nothing of a payment: what was paid out, stored or reviewed, reports (whose
+``reason`` is an address that is never asked), and voids of refunds at terminals, where no link of ours is paid.
+"""
 
 _STATUSES: Final = {
     ("PENDING", True): PaymentStatus.PROCESSING,

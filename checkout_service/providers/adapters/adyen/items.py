@@ -13,8 +13,10 @@ from decimal import Decimal
 from typing import Any, Final, Self
 from uuid import UUID
 
+from checkout_service.providers.adapters.adyen.spec import MINOR_UNITS
 from checkout_service.providers.base import UnreadableError
 from checkout_service.providers.fields import amount_from_minor, currency_of, moment_of, nested, text
+from checkout_service.providers.minor_units import exceptions_of
 from checkout_service.providers.redaction import kept
 
 NAME: Final = "adyen"
@@ -22,8 +24,10 @@ NAME: Final = "adyen"
 REFERENCE: Final = re.compile(r"(adyen_([0-9a-f]{32}))(?:_([0-9a-f]{32}))?")
 """Ours of a payment and, behind it, of a refund, a capture or a void: either of the two names the payment."""
 
-UNITS: Final = {"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2}
-"""Where Adyen's smallest unit is not that of ISO 4217 (Adyen, "Currency codes and minor units")."""
+_WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,17}")
+
+UNITS: Final = exceptions_of(MINOR_UNITS)
+"""Where Adyen's smallest unit is not that of ISO 4217: CLP, CVE, IDR and ISK."""
 
 # ``reason`` holds a card's last digits and its expiry, ``additionalData`` whatever was switched on: neither is kept.
 _NAMES: Final = """
@@ -57,13 +61,16 @@ class Item:
 
     @classmethod
     def of(cls, item: dict[str, Any], received_at: datetime) -> Self:
-        """Raises UnreadableError for a name that is none."""
+        """Raises UnreadableError for a name that is none, and for an outcome that is neither of the two."""
         reference = REFERENCE.fullmatch(item.get("merchantReference", ""))
         payment_ref, payment, request = reference.groups() if reference else ("", None, None)
         amount, currency = _money(item)
+        success = item.get("success")
+        if success not in {"true", "false"}:
+            raise UnreadableError("success is neither true nor false")
         return cls(
             code=text(item, "eventCode"),
-            success=item["success"] == "true",
+            success=success == "true",
             psp_ref=text(item, "pspReference"),
             original_ref=text(item, "originalReference") if item.get("originalReference") else "",
             payment_ref=payment_ref,
@@ -114,6 +121,12 @@ def _money(item: dict[str, Any]) -> tuple[Decimal | None, str | None]:
     """The item's amount; none where we cannot hold it, so that its payment is flagged, not its webhook refused."""
     try:
         currency = currency_of(nested(item, "amount").get("currency"))
-        return amount_from_minor(nested(item, "amount").get("value"), currency, UNITS), currency
+        return amount_from_minor(_number(nested(item, "amount").get("value")), currency, UNITS), currency
     except UnreadableError:
         return None, None
+
+
+def _number(value: object) -> object:
+    """The number that a text spells: its signature is that of the number, so it must mean the same."""
+    is_number = isinstance(value, str) and _WHOLE.fullmatch(value) is not None
+    return int(value) if is_number else value

@@ -16,8 +16,9 @@ from checkout_service.payments.next_action import NextAction
 from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.adyen.events import PENDING_LASTS, Capturing
 from checkout_service.providers.adapters.adyen.items import NAME, UNITS
+from checkout_service.providers.adapters.adyen.modes import is_live
 from checkout_service.providers.adapters.adyen.orders import whole_order
-from checkout_service.providers.adapters.adyen.webhooks import parse_batch
+from checkout_service.providers.adapters.adyen.webhooks import Ours, parse_webhook
 from checkout_service.providers.base import (
     Decline,
     Opened,
@@ -64,14 +65,16 @@ class AdyenProvider:
     asks = True
 
     def __init__(self, account: Account) -> None:
+        base = account.option("api_base") or API_BASE
         self._account = account.option("merchant_account") or ""
+        self._ours = Ours(self._account, is_live(base))
         self._return_url = account.option("return_url")
         self._capturing = Capturing(
             manual=account.option("capture") == "manual", several=account.option("multicapture") == "on"
         )
         self._keys = [_key(secret.reveal()) for secret in account.secrets]
         headers = {"X-API-Key": account.option("api_key") or ""}
-        self._api = Transport(account.option("api_base") or API_BASE, headers=headers, explain=_explain)
+        self._api = Transport(base, headers=headers, explain=_explain)
 
     def open(self, opening: Opening) -> Opened:
         """A link that can be paid once; what the client opens is its address, which also tells its id."""
@@ -106,7 +109,7 @@ class AdyenProvider:
         return redirect_to(payment_token)
 
     def verify_and_parse(self, raw_webhook: RawWebhook) -> ParsedWebhook:
-        return parse_batch(raw_webhook, self._keys, account=self._account, capturing=self._capturing)
+        return parse_webhook(raw_webhook, self._keys, ours=self._ours, capturing=self._capturing)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """What the link says. It names no attempt, so it cannot say that none is under way."""

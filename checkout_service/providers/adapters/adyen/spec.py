@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+from checkout_service.providers.adapters.adyen.modes import LIVE_BASE, TEST_BASE
+from checkout_service.providers.minor_units import read_of
 from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
 from checkout_service.settings.secret_forms import (
@@ -11,6 +15,20 @@ from checkout_service.settings.secret_forms import (
     PUBLISHABLE_KEY,
     STRIPE_KEY,
     key_of_any_form,
+)
+
+# Of what Adyen's page marks as "differs from standard", and of the table in its own package: what that lacks has two.
+MINOR_UNITS = (
+    *read_of(
+        "docs.adyen.com/development-resources/currency-codes",
+        date(2026, 11, 30),
+        {"CLP": 2, "COP": 2, "CVE": 0, "IDR": 0, "ISK": 2},
+    ),
+    *read_of(
+        "@adyen/adyen-web 6.45.2",
+        date(2026, 11, 30),
+        {"HUF": 2, "KWD": 3, "MGA": 2, "MRU": 2, "TWD": 2, "UGX": 0, "XCG": 2, "ZWG": 2},
+    ),
 )
 
 spec = ProviderSpec(
@@ -28,6 +46,8 @@ spec = ProviderSpec(
     ),
     webhooks=WebhookFormat(
         body="json",
+        # Of webhooks that are no batch of items: see webhooks.py.
+        headers=("hmacsignature",),
         acknowledgement="[accepted]",
         names=tuple(
             f"notificationItems.*.NotificationRequestItem.{name}"
@@ -43,8 +63,9 @@ spec = ProviderSpec(
         of="attempt",
         mode_option="api_base",
         default="https://checkout-test.adyen.com",
-        live_pattern=r"^https://[a-z0-9-]+-checkout-live\.adyenpayments\.com(?:/|$)",
-        test_pattern=r"^https://checkout-test\.adyen\.com(?:/|$)",
+        live_pattern=LIVE_BASE,
+        test_pattern=TEST_BASE,
     ),
     looks_up_all=False,
+    minor_units=MINOR_UNITS,
 )

@@ -31,6 +31,7 @@ from checkout_service.providers.adapters.mock.events import (
     voided,
 )
 from checkout_service.providers.base import (
+    IgnoredReason,
     Opened,
     Opening,
     ParsedWebhook,
@@ -105,7 +106,7 @@ class MockProvider:
         if not isinstance(details, dict):
             raise UnreadableError("raw_data is not an object")
         event = refund_event(webhook, details, raw=signed) or payment_event(webhook, details, raw=signed)
-        return ParsedWebhook(events=[event] if event else [], secret=secret)
+        return ParsedWebhook(events=[event] if event else [], secret=secret, ignored=IgnoredReason.UNKNOWN_TYPE)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         if self._api is None:

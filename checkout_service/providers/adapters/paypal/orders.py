@@ -19,17 +19,19 @@ from checkout_service.providers.adapters.paypal.resources import (
     own_part,
     own_reference,
 )
+from checkout_service.providers.adapters.paypal.spec import MINOR_UNITS
 from checkout_service.providers.adapters.paypal.webhooks import REFUNDS
 from checkout_service.providers.base import Decline, ProviderEvent, ProviderRefundEvent, Reference, UnreadableError
 from checkout_service.providers.entries import AttemptEntry, CaptureEntry, ClosedEntry, Entry, NoneUnderWayEntry
 from checkout_service.providers.fields import items, nested, text
+from checkout_service.providers.minor_units import exceptions_of
 from checkout_service.providers.redaction import kept
 
 OPEN: Final = frozenset({"CREATED", "SAVED", "PAYER_ACTION_REQUIRED", "APPROVED"})
 """Statuses of an order of which only a capture or an authorization of ours makes money."""
 
-UNITS: Final = {"HUF": 0, "TWD": 0}
-"""Currencies without decimals at PayPal, besides those of ISO 4217 (PayPal, "Currency codes")."""
+UNITS: Final = exceptions_of(MINOR_UNITS)
+"""Currencies without decimals at PayPal, besides those of ISO 4217: HUF and TWD, and of cards COP and CRC."""
 
 _ORDER: Final = KEPT | {"purchase_units", "payments", "captures", "authorizations", "refunds", "intent"}
 

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+from checkout_service.providers.minor_units import NO_OWN_WORD, read_of
 from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm, Package
 from checkout_service.settings.secret_forms import MODE_KEY, PUBLISHABLE_KEY, STRIPE_KEY, key_of_any_form
+
+# Of the 24 currencies that an account takes, "zero-digit" marks those without decimals. Cards may be paid in others
+# where PayPal allows it, a limited release, whose table marks its own.
+MINOR_UNITS = (
+    *read_of(
+        "developer.paypal.com/docs/reports/reference/paypal-supported-currencies",
+        date(2026, 11, 30),
+        {"HUF": 0, "JPY": 0, "TWD": 0},
+    ),
+    *read_of(
+        "developer.paypal.com/limited-release/card-currency-brand-table",
+        date(2026, 11, 30),
+        {"CLP": 0, "COP": 0, "CRC": 0},
+    ),
+    *read_of(NO_OWN_WORD, date(2026, 11, 30), {"IDR": 2, "ISK": 0, "KWD": 3, "MGA": 2, "MRU": 2}),
+    *read_of(NO_OWN_WORD, date(2026, 11, 30), {"UGX": 0, "XCG": 2, "ZWG": 2}),
+)
+
 
 spec = ProviderSpec(
     name="paypal",
@@ -53,4 +74,5 @@ spec = ProviderSpec(
         live_pattern=r"^https://api(?:-m)?\.paypal\.com(?:/|$)",
         test_pattern=r"^https://api(?:-m)?\.sandbox\.paypal\.com(?:/|$)",
     ),
+    minor_units=MINOR_UNITS,
 )

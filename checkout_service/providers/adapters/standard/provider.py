@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from checkout_service.payments.next_action import NextAction
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.standard.signature import key_of, verified
 from checkout_service.providers.base import (
     Decline,
+    IgnoredReason,
     Opened,
     Opening,
     ParsedWebhook,
@@ -54,7 +55,7 @@ from checkout_service.providers.optional_names import (
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.redaction import kept
 from checkout_service.providers.signatures import check_age, header, unix_time
-from checkout_service.providers.transport import Transport, bearer
+from checkout_service.providers.transport import Transport, bearer, bounded
 from checkout_service.settings.provider_accounts import Account
 
 NAME: Final = "standard"
@@ -64,7 +65,17 @@ _KEPT: Final = (
 )
 KEPT: Final = frozenset({*_KEPT.split(), *NAMES, *LISTS})
 
+_ENDED: Final = frozenset({PaymentStatus.CANCELED, PaymentStatus.EXPIRED})
+_MONEY_CAME: Final = frozenset({PaymentStatus.PAID, PaymentStatus.PARTIALLY_PAID, PaymentStatus.REVERSED})
+
 _NO_CALL: Final = "the contract has no call for captures and voids: whoever authorizes captures"
+
+
+class _Seen(NamedTuple):
+    """What the provider answered about a payment, and the events in it."""
+
+    held: dict[str, Any]
+    events: Sequence[ProviderEvent | ProviderRefundEvent]
 
 
 class StandardProvider:
@@ -106,16 +117,39 @@ class StandardProvider:
         signed_at = unix_time(header(raw_webhook, "webhook-timestamp"))
         check_age(signed_at, raw_webhook, self._tolerance)
         event_id = text(raw_webhook.headers, "webhook-id")
-        return ParsedWebhook(events=_events_of(json_object(raw_webhook.body), event_id), secret=secret)
+        events = _events_of(json_object(raw_webhook.body), event_id)
+        return ParsedWebhook(events=events, secret=secret, ignored=IgnoredReason.UNKNOWN_TYPE)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
-        seen_at = datetime.now(UTC)
-        return _looked_up(self._api.call("GET", _path(reference)), reference, seen_at)
+        return self._ask("GET", _path(reference), reference).events
 
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
+        """Cancel under the key of the payment, so that one whose answer was lost is asked for again as the same.
+
+        Under one key the first answer comes again for ever, though a payment moves on. So where it is not that the
+        payment ended, what is true now is looked up, and what did not end is canceled under a key of its own.
+        """
+        key = f"cancel-{reference.payment_id}"
+        with bounded():
+            try:
+                answer = self._cancel(reference, key)
+                if _status_in(answer) in _ENDED:
+                    return answer.events
+            except ProviderRefusedError as error:
+                if error.reason is Decline.CREDENTIALS:
+                    raise
+            now = self._ask("GET", _path(reference), reference)
+            if _status_in(now) in {*_ENDED, *_MONEY_CAME}:
+                return now.events
+            return self._cancel(reference, f"{key}-{uuid4()}").events
+
+    def _cancel(self, reference: Reference, key: str) -> _Seen:
+        return self._ask("POST", f"{_path(reference)}/cancel", reference, key)
+
+    def _ask(self, method: str, path: str, reference: Reference, key: str | None = None) -> _Seen:
         seen_at = datetime.now(UTC)
-        # Without a key: the first answer would come again, though a payment moves on.
-        return _looked_up(self._api.call("POST", f"{_path(reference)}/cancel"), reference, seen_at)
+        held = self._api.call(method, path, idempotency_key=key)
+        return _Seen(held, _looked_up(held, reference, seen_at))
 
     def refund(
         self, reference: Reference, *, refund_id: UUID, amount: Decimal, reason: str | None
@@ -178,6 +212,10 @@ def _looked_up(
         found.append(_payment(held, status, event_id, [], raw=held))
     refunds = items(held, "refunds") if "refunds" in held else []
     return [*found, *(_refund_seen(refund, reference) for refund in refunds)]
+
+
+def _status_in(answer: _Seen) -> PaymentStatus | None:
+    return _payment_status(text(answer.held, "status"))
 
 
 def _refund_seen(refund: dict[str, Any], reference: Reference) -> ProviderRefundEvent:

@@ -8,13 +8,15 @@ from decimal import Decimal
 from typing import Any, Final
 
 from checkout_service.money import decimals
+from checkout_service.providers.adapters.stripe.spec import MINOR_UNITS
 from checkout_service.providers.base import Decline, ProviderRefusedError
 from checkout_service.providers.fields import amount_from_minor, minor_units, text, unix_moment_of
+from checkout_service.providers.minor_units import exceptions_of
 
 NAME: Final = "stripe"
 
-EXCEPTIONS: Final = {"ISK": 2, "UGX": 2, "MGA": 0}
-"""Where Stripe's smallest unit is not ISO 4217's (docs.stripe.com/currencies)."""
+EXCEPTIONS: Final = exceptions_of(MINOR_UNITS)
+"""Where Stripe's smallest unit is not ISO 4217's: ISK, UGX and MGA."""
 
 _KEPT: Final = """
     amount amount_capturable amount_captured amount_received amount_refunded api_version balance_transaction
@@ -34,7 +36,6 @@ def charged(amount: Decimal, currency: str) -> int:
 
     Of three decimals Stripe takes those that end in 0 (docs.stripe.com/currencies, "three-decimal currencies").
     """
-    minor_units(amount, currency)
     charge = minor_units(amount, currency, EXCEPTIONS)
     if decimals(currency) == 3 and charge % 10:
         raise ProviderRefusedError(f"{currency}: the last of three decimals must be 0", reason=Decline.AMOUNT_REFUSED)

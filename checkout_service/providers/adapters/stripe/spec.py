@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+from checkout_service.providers.minor_units import read_of
 from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm, Package
 from checkout_service.settings.secret_forms import PUBLISHABLE_KEY, SIGNING_SECRET, STRIPE_KEY, key_like
+
+# A currency has two decimals unless the page notes it: "Zero-decimal currencies", "Three-decimal currencies" and
+# "Special cases". HUF and TWD are whole in payouts alone. ISK and UGX have none, and are written with two that are 00.
+MINOR_UNITS = read_of(
+    "docs.stripe.com/currencies",
+    date(2026, 11, 30),
+    {
+        "CLP": 0,
+        "COP": 2,
+        "HUF": 2,
+        "IDR": 2,
+        "ISK": 2,
+        "KWD": 3,
+        "MGA": 0,
+        "MRU": 2,
+        "TWD": 2,
+        "UGX": 2,
+        "XCG": 2,
+        "ZWG": 2,
+    },
+)
+
 
 spec = ProviderSpec(
     name="stripe",
@@ -46,4 +71,5 @@ spec = ProviderSpec(
         live_pattern=r"^(?:sk|rk)_live_",
         test_pattern=r"^(?:sk|rk)_test_",
     ),
+    minor_units=MINOR_UNITS,
 )

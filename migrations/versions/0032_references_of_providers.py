@@ -1,0 +1,112 @@
+"""A payment's reference is unique at its provider, not among all providers. Expands.
+
+Revision: 0032
+
+Two providers may name alike: the second of two such sessions was refused by the index and answered with 502. The index
+keeps its name. The new one is made beside traffic, and the two change names in one statement, which locks neither
+reads nor writes of the table: at no moment is there none. The release before goes on beside it. It finds payments by
+reference alone, along the same index (PostgreSQL skips from provider to provider), and tells them apart by provider
+afterwards; no statement of it says ON CONFLICT (provider_ref).
+
+What is erased of a person are webhooks of the payment's own provider. It may be broken off at any step, and run again.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import op
+
+revision = "0032"
+down_revision = "0031"
+branch_labels = None
+depends_on = None
+
+FOLDER: Final = Path(__file__).parent.parent / "references"
+
+BY_PROVIDER: Final = "(provider, provider_ref)"
+ALONE: Final = "(provider_ref)"
+
+# By name and columns, so that what was broken off is told from what is done. Renaming an index waits for nobody who
+# reads or writes the table.
+SWAP: Final = """
+    DO $$ BEGIN
+        IF pg_get_indexdef(to_regclass('idx_payment_provider_ref')) NOT LIKE '%USING btree {columns}' THEN
+            ALTER INDEX idx_payment_provider_ref RENAME TO idx_payment_provider_ref_before;
+            ALTER INDEX idx_payment_provider_ref_next RENAME TO idx_payment_provider_ref;
+        END IF;
+    END $$
+"""
+
+REFUSE: Final = """
+    DO $$ BEGIN
+        IF EXISTS (SELECT FROM payments GROUP BY provider_ref HAVING count(*) > 1) THEN
+            RAISE EXCEPTION 'two providers name payments alike, which the release before cannot hold: stay on this one';
+        END IF;
+    END $$
+"""
+
+# By the function as it stands: migrations before this one and after it change other lines of it. Each is written so
+# that neither form is a part of the other.
+OF_PROVIDER: Final = (
+    ("webhook.provider_ref = payment.provider_ref",
+     "(webhook.provider, webhook.provider_ref) = (payment.provider, payment.provider_ref)"),
+    ("webhook.names @> ARRAY[payment.provider_ref])",
+     "webhook.names @> ARRAY[payment.provider_ref] AND webhook.provider = payment.provider)"),
+    ("webhook.provider_ref = own.provider_ref",
+     "(webhook.provider, webhook.provider_ref) = (own.provider, own.provider_ref)"),
+    ("SELECT payment.id, payment.provider_ref FROM payments AS payment",
+     "SELECT payment.id, payment.provider, payment.provider_ref FROM payments AS payment"),
+)  # fmt: skip
+
+REWRITE: Final = """
+    DO $$
+    DECLARE
+        written text;
+        change text[];
+    BEGIN
+        SELECT pg_get_functiondef(oid) INTO STRICT written FROM pg_proc
+        WHERE pronamespace = current_schema()::regnamespace AND proname = 'person_erase_rows';
+        FOREACH change SLICE 1 IN ARRAY ARRAY[{changes}] LOOP
+            IF strpos(written, change[1]) = 0 AND strpos(written, change[2]) = 0 THEN
+                RAISE EXCEPTION 'person_erase_rows does not say: %', change[1];
+            END IF;
+            written := replace(written, change[1], change[2]);
+        END LOOP;
+        EXECUTE written;
+    END $$
+"""
+
+
+def upgrade() -> None:
+    # Without a transaction around it: each statement is one of its own.
+    with op.get_context().autocommit_block():
+        _replace_index(BY_PROVIDER)
+        _run((FOLDER / "carts_lock.sql").read_text(encoding="utf-8"))
+        _run(REWRITE.format(changes=_changes(0, 1)))
+
+
+def downgrade() -> None:
+    """Not once two providers name payments alike: the release before cannot hold both."""
+    _run(REFUSE)
+    with op.get_context().autocommit_block():
+        _replace_index(ALONE)
+        _run(REWRITE.format(changes=_changes(1, 0)))
+        _run("DROP FUNCTION IF EXISTS carts_lock_for_payments(text[], text[])")
+
+
+def _replace_index(columns: str) -> None:
+    # What was broken off stays behind under its name, perhaps invalid: so it is dropped first.
+    _run("DROP INDEX CONCURRENTLY IF EXISTS idx_payment_provider_ref_next")
+    _run(f"CREATE UNIQUE INDEX CONCURRENTLY idx_payment_provider_ref_next ON payments {columns}")
+    _run(SWAP.format(columns=columns))
+    for left in ("idx_payment_provider_ref_next", "idx_payment_provider_ref_before"):
+        _run(f"DROP INDEX CONCURRENTLY IF EXISTS {left}")
+
+
+def _changes(of: int, to: int) -> str:
+    return ", ".join(f"ARRAY['{each[of]}', '{each[to]}']" for each in OF_PROVIDER)
+
+
+def _run(statements: str) -> None:
+    # Without parameters, so that percent signs and colons are not read as placeholders.
+    op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})

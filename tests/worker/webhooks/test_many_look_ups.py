@@ -1,0 +1,145 @@
+"""News of more payments than one attempt can ask about: each attempt comes further, and none holds back another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from time import sleep
+from uuid import UUID
+
+import pytest
+
+from checkout_service.cache import cache
+from checkout_service.providers.base import (
+    Decline,
+    ProviderEvent,
+    ProviderRefusedError,
+    ProviderUnavailableError,
+    UnreadableError,
+)
+from tests.conftest import Sql
+from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of
+from tests.worker.conftest import webhook_row
+from tests.worker.scripted import ScriptedProvider, event, thin_event
+from worker.webhooks import task
+from worker.webhooks.sweeping import sweep
+from worker.webhooks.task import process
+
+MANY = 30
+SLOW = 0.02
+
+
+def file_news(scripted: ScriptedProvider, sql: Sql, references: Sequence[str]) -> UUID:
+    body = json.dumps(list(references)).encode()
+    scripted.webhooks[body] = [thin_event(reference) for reference in references]
+    return insert_webhook(sql, body)
+
+
+def again(sql: Sql, delivery: UUID) -> None:
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
+    sweep()
+    process(str(delivery))
+
+
+@pytest.fixture
+def slow(scripted: ScriptedProvider, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Payments that were paid, at a provider that answers so slowly that an attempt asks about a few of them."""
+    monkeypatch.setattr(task, "LOOK_UP_FOR", 5 * SLOW)
+    references = [insert_payment(sql) for _ in range(MANY)]
+
+    def paid(reference: str) -> list[ProviderEvent]:
+        sleep(SLOW)
+        return [event(reference, "paid", event_id=f"lookup:{reference}")]
+
+    for reference in references:
+        scripted.truths[reference] = lambda reference=reference: paid(reference)
+    return references
+
+
+def test_each_attempt_goes_on_where_the_one_before_had_no_time_left(
+    sql: Sql, scripted: ScriptedProvider, slow: list[str]
+) -> None:
+    delivery = file_news(scripted, sql, slow)
+    process(str(delivery))
+    first = webhook_row(sql, delivery)
+    paid_first = sum(status_of(sql, reference) == "paid" for reference in slow)
+    assert (first.state, first.attempts) == ("received", 1)
+    assert first.due_in < 8, "soon, however old it is"
+    assert 1 <= paid_first < MANY, "what was answered counts at once"
+
+    for _ in range(MANY):
+        if state_of(sql, delivery) != "received":
+            break
+        again(sql, delivery)
+
+    assert state_of(sql, delivery) == "applied"
+    assert {status_of(sql, reference) for reference in slow} == {"paid"}
+    assert sorted(scripted.looked_up) == sorted(slow), "each is asked about once"
+
+
+def test_without_the_cache_all_are_looked_up_again_and_nothing_is_entered_twice(
+    sql: Sql, scripted: ScriptedProvider, slow: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = file_news(scripted, sql, slow)
+    process(str(delivery))
+    before = len(scripted.looked_up)
+    monkeypatch.setattr(task, "LOOK_UP_FOR", 60.0)
+    for key in cache()._redis.keys("*looked up*"):
+        cache()._redis.delete(key)
+
+    again(sql, delivery)
+
+    assert state_of(sql, delivery) == "applied"
+    assert len(scripted.looked_up) == before + MANY
+    assert sql("SELECT count(*) FROM payment_events")[0].count == MANY
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ProviderUnavailableError("its events are behind"),
+        UnreadableError("another payment"),
+        ProviderRefusedError("gone", reason=Decline.UNKNOWN_REFERENCE),
+        ZeroDivisionError("a bug"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_payment_that_cannot_be_looked_up_holds_back_no_other(
+    sql: Sql, scripted: ScriptedProvider, wrong: Exception, place: int
+) -> None:
+    references = [insert_payment(sql) for _ in range(3)]
+    for reference in references:
+        scripted.truths[reference] = [event(reference, "paid")]
+    good = scripted.truths[references[place]]
+    scripted.truths[references[place]] = wrong
+    delivery = file_news(scripted, sql, references)
+
+    process(str(delivery))
+
+    row = webhook_row(sql, delivery)
+    assert row.state == "received"
+    found = [status_of(sql, reference) for reference in references]
+    assert found == ["pending" if number == place else "paid" for number in range(3)]
+
+    scripted.truths[references[place]] = good
+    scripted.looked_up.clear()
+    again(sql, delivery)
+    assert state_of(sql, delivery) == "applied"
+    assert scripted.looked_up == [references[place]], "the others were asked about before"
+    assert status_of(sql, references[place]) == "paid"
+
+
+def test_a_replay_asks_about_all(sql: Sql, scripted: ScriptedProvider) -> None:
+    references = [insert_payment(sql) for _ in range(3)]
+    for reference in references:
+        scripted.truths[reference] = [event(reference, "paid")]
+    scripted.truths[references[2]] = UnreadableError("another payment")
+    delivery = file_news(scripted, sql, references)
+    process(str(delivery))
+    sql("UPDATE webhook_deliveries SET state = 'failed', next_attempt_at = NULL")
+    scripted.looked_up.clear()
+
+    with pytest.raises(task.WebhookFailedError):
+        process(str(delivery))
+
+    assert scripted.looked_up == references

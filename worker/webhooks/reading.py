@@ -1,0 +1,44 @@
+"""What was read in a webhook: its events, or why it has none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from checkout_service.providers.base import IgnoredReason, ProviderEvent, ProviderRefundEvent, ThinEvent
+from worker.webhooks.claims import ClaimedWebhook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a webhook says, or why it says nothing.
+
+    ``thin_events`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``.
+    ``rejected`` is why it could not be verified, ``unreadable`` why it was verified and could not be understood (the
+    events are then those of its other parts), ``unavailable`` what could not be had now, and ``wait`` how long such a
+    webhook is put off, where that is known; ``unverified`` says that without it nobody vouches for the webhook.
+    ``looked_up`` are the thin events that were answered although others were not, ``resumed`` tells that some were in
+    an attempt before. ``error`` is for everything else. ``memory`` is its name in the cache if its own bytes say it
+    all. ``came_with`` is a delivery that was settled when the same bytes came before, as the cache has it: the database
+    must have it too.
+    ``ignored`` is why it is, if nothing comes of it.
+    """
+
+    webhook: ClaimedWebhook
+    events: Sequence[ProviderEvent] = ()
+    refunds: Sequence[ProviderRefundEvent] = ()
+    thin_events: Sequence[ThinEvent] = ()
+    waits_for: ThinEvent | None = None
+    came_with: UUID | None = None
+    rejected: str | None = None
+    unreadable: str | None = None
+    unavailable: str | None = None
+    wait: timedelta | None = None
+    unverified: bool = False
+    looked_up: Sequence[ThinEvent] = ()
+    resumed: bool = False
+    error: Exception | None = None
+    memory: str = ""
+    ignored: IgnoredReason = IgnoredReason.NOTHING_TO_RECORD
