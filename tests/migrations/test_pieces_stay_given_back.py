@@ -1,4 +1,4 @@
-"""What migration 0034 makes of what is there: refunds that were made all the same, and webhooks in parts."""
+"""What migration 0033 makes of what is there: refunds that were made all the same, and webhooks in parts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from tests.migrations.conftest import CONFIG, Alembic, run_as
 
-BEFORE = str(ScriptDirectory.from_config(Config(CONFIG)).get_revision("0034").down_revision)
+BEFORE = str(ScriptDirectory.from_config(Config(CONFIG)).get_revision("0033").down_revision)
 
 # By hand, as they are: nothing is judged, and nothing follows.
 OF_BEFORE = (

@@ -1,6 +1,6 @@
 """Pieces of a refund that failed here stay given back where its provider made it all the same. Expands.
 
-Revision: 0034
+Revision: 0033
 
 The release before goes on beside it: it says of no refund for which of ours it was made, as until now. What it flagged
 so before is entered here, by its own words.
@@ -15,7 +15,7 @@ from typing import Final
 
 from alembic import op
 
-revision = "0034"
+revision = "0033"
 down_revision = "0032"
 branch_labels = None
 depends_on = None
