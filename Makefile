@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow faults attack cluster audit sbom migrate-many lint format data-model openapi manifests clients dashboards bench profile node venv many-rows docs image wheel
+.PHONY: help run demo test test-slow test-install faults attack cluster audit sbom migrate-many lint format data-model openapi manifests clients dashboards bench profile node venv many-rows docs image wheel
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
@@ -21,6 +21,7 @@ help:
 	@echo "make attack what strangers may try, each beside a control, some 15 minutes; ATTACKS='some words' for those with all of these in their names"
 	@echo "make cluster what the loss of each part does to three hosts, some 30 minutes, as root; SCENARIO='some words' for those with all of these in their names"
 	@echo "make test-slow  what takes minutes: single faults, floods, each benchmark in short"
+	@echo "make test-install  the image, the wheel and compose.yaml run whole, some five minutes; the image as root on Debian 12; WAYS='image' for one of image, installed, compose"
 	@echo "make audit  known holes in what the lock pins; make sbom lists what runs in production"
 	@echo "make migrate-many  migrates PAYMENTS=1000000 beside traffic, and says how long it took and who waited longest"
 	@echo "make many-rows  what lists, claims, sweeps and pruning take with ROWS=10000000 webhooks beside 100,000, and in parts"
@@ -70,6 +71,16 @@ cluster: venv
 
 test-slow: venv
 	@exec .venv/bin/python -m pytest -m slow
+
+# What a shop installs, whole: make test has a short cut of each. WAYS='image installed' for some of the three.
+WAYS ?= image installed compose
+
+test-install: venv
+	@exec .venv/bin/python -m pytest -m slow $(foreach way,$(WAYS),$(WAY_$(way)))
+
+WAY_image := tests/deploying/test_image.py
+WAY_installed := tests/packaging/test_installed_whole.py
+WAY_compose := tests/deploying/test_compose.py
 
 # 1,000,000 payments of the release before, migrated while purchases go on, down and up again; some ten minutes.
 PAYMENTS ?= 1000000

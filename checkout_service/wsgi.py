@@ -17,7 +17,7 @@ from checkout_service.settings.values import SettingsError, WebSettings
 # The web process needs none of them, and nothing else may import the tools of one machine.
 COMMANDS = (
     *("checkout_service.database.cli", "checkout_service.endpoints.listen_cli"),
-    *("checkout_service.local.mock_cli", "checkout_service.local.trigger_cli"),
+    *("checkout_service.local.demo_cli", "checkout_service.local.mock_cli", "checkout_service.local.trigger_cli"),
 )
 commands = [import_module(name) for name in COMMANDS] if os.environ.get("FLASK_RUN_FROM_CLI") else []
 

@@ -63,7 +63,7 @@ class Collector(ThreadingHTTPServer):
         """What came under this name so far."""
         return [span for span in list(self.spans) if span.name == name]
 
-    def eventually(self, check: Callable[[], Any], *, within: float = 30.0) -> Any:
+    def eventually(self, check: Callable[[], Any], *, within: float = 60.0) -> Any:
         """What the check returns once it is true; fails when that takes longer than so many seconds."""
         deadline = time.monotonic() + within
         while not (found := check()):

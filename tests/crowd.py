@@ -13,7 +13,7 @@ def at_once(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
     barrier = Barrier(len(jobs))
 
     def run(job: Callable[[], Any]) -> Any:
-        barrier.wait(timeout=20)
+        barrier.wait(timeout=60)
         return job()
 
     with ThreadPoolExecutor(len(jobs)) as pool:

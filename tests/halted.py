@@ -13,7 +13,7 @@ import psutil
 
 def until_stopped(pids: Iterable[int]) -> None:
     """Wait until every thread of these processes stands still: a signal to stop may find some that still answer."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     for pid in pids:
         while {_state(task) for task in Path(f"/proc/{pid}/task").glob("*")} - {"T", "t", "Z", "X"}:
             assert time.monotonic() < deadline, f"process {pid} goes on"

@@ -147,7 +147,7 @@ def reasons_of(sql: Sql, order: Ordered) -> str | None:
 
 def notified(servers: Servers, *, least: int = 1) -> list[tuple[str, tuple[str, ...]]]:
     """The tasks that were sent to the queue of payments; they are taken off it."""
-    until = monotonic() + 30
+    until = monotonic() + 60
     with redis.Redis.from_url(servers.redis_url) as broker:
         while broker.llen("payments") < least and monotonic() < until:
             sleep(0.01)

@@ -63,7 +63,7 @@ class MockProvider:
 
 @pytest.fixture(scope="session")
 def _provider_server() -> Iterator[MockProvider]:
-    with MockServer() as server, httpx.Client(base_url=server.url) as http:
+    with MockServer() as server, httpx.Client(base_url=server.url, timeout=60) as http:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield MockProvider(url=server.url, http=http)
         server.shutdown()

@@ -62,7 +62,7 @@ ONE_OF_EACH = (1, 1)
 
 def remembered(cache_url: str) -> list[bytes]:
     """The names under which the cache holds answers, once it holds any: they are put there a moment after."""
-    until = monotonic() + 30
+    until = monotonic() + 60
     with redis.Redis.from_url(cache_url) as cache:
         while not (names := cache.keys("*:session:*")):
             assert monotonic() < until, "no answer came into the cache"

@@ -23,18 +23,25 @@ LONG = frozenset(
     {
         "attack",
         "brokers",
+        "clients",
+        "command_line",
         "console",
+        "database",
         "deploying",
         "faults",
         "flower_pages",
         "journeys",
         "local",
         "migrations",
+        "observability",
+        "packaging",
         "pages",
         "races",
+        "server",
+        "test_schemathesis.py",
     }
 )
-"""Rooms with files that take a minute."""
+"""Rooms with files that take most of a minute, and such files."""
 
 gc.disable()
 

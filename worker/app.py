@@ -14,6 +14,7 @@ from typing import Any
 
 from celery import Celery
 from celery.apps.worker import Worker
+from celery.loaders.app import AppLoader
 from celery.signals import setup_logging
 
 from checkout_service.settings.values import BrokerSettings, SettingsError
@@ -34,6 +35,15 @@ except SettingsError as error:
 os.environ.setdefault("FLOWER_CONF", str(files("checkout_service.flower_pages") / "flower_settings.py"))
 
 
+class InstalledLoader(AppLoader):
+    """Loads what is installed. Celery's own looks first into the folder where it was started, for all that a task's
+    module is the first to import: whoever may write there would have a ``flask.py`` of his run.
+    """
+
+    def import_from_cwd(self, module: str, imp: Any = None, package: str | None = None) -> Any:
+        return (imp or self.import_module)(module, package=package)
+
+
 class CheckoutCelery(Celery):
     """Celery with our worker, which the command ``celery worker`` makes."""
 
@@ -51,7 +61,7 @@ class CheckoutCelery(Celery):
 survive_closed_channels()
 leave_refusing_brokers()
 date_messages()
-app = CheckoutCelery("checkout", task_cls="worker.process:ContextTask")
+app = CheckoutCelery("checkout", loader=InstalledLoader, task_cls="worker.process:ContextTask")
 app.config_from_object("worker.celery_settings")
 
 

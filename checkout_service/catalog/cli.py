@@ -55,6 +55,14 @@ def import_(file: BinaryIO, *, accept_shortages: bool) -> None:
 
     Connects by MIGRATION_DATABASE_URL, since only the tables' owner may write the catalogue.
     """
+    import_file(file, accept_shortages=accept_shortages)
+
+
+def import_file(file: BinaryIO, *, accept_shortages: bool = False) -> None:
+    """Import a JSON Lines file for somebody at a terminal, and say in a line what it did.
+
+    Raises ClickException, which says what is wrong and what was stored.
+    """
     started = monotonic()
     try:
         settings = MigrationSettings.from_environment()

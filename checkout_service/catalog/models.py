@@ -161,6 +161,7 @@ class CatalogSync(Dated, Base):
     __tablename__ = "catalog_syncs"
     __table_args__ = (
         CheckConstraint("length(detail) <= 4000", name="detail_length"),
+        CheckConstraint("jsonb_typeof(moved) = 'object'", name="moved_is_object"),
         Index("catalog_syncs_running", "state", unique=True, postgresql_where=text("state = 'running'")),
     )
     state: Mapped[SyncState] = mapped_column(
@@ -186,6 +187,8 @@ class CatalogSync(Dated, Base):
     """Listings of which less lies there than is reserved."""
     allowed: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether somebody allowed it to make more inactive, or to move more prices, than the settings do."""
+    moved: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    """Of listings on sale: how many prices became far more or less, or were gone, by their currencies."""
     detail: Mapped[str] = mapped_column(Text, server_default=text("''"))
     """Why nothing was changed, or which rows somebody has to look at: the first of them."""
 

@@ -115,6 +115,16 @@ def import_listings(
     )
 
 
+def take_off_sale(*, listings: Sequence[UUID], database_url: Secret) -> int:
+    """Make these listings inactive, as the tables' owner, and pass over those that are not there; how many were active.
+
+    Carts and orders keep them. Raises psycopg.Error.
+    """
+    with owner_steps(database_url, name="catalog-off-sale") as connection, as_owner(connection) as cursor:
+        cursor.execute(_TAKE_OFF_SALE, {"listings": list(listings)})
+        return cursor.rowcount
+
+
 def _enter_stock(connection: OwnersConnection, *, accept_shortages: bool) -> Sequence[tuple[int, Reserved]]:
     """Enter what lies there of all listings that were there before, step by step.
 
@@ -252,6 +262,14 @@ WITH written AS (
     RETURNING new.id, old.id IS NULL AS is_new
 )
 INSERT INTO touched (id, is_new) SELECT id, is_new FROM written UNION ALL SELECT id, is_new FROM restocked
+"""
+
+# By id, as everybody who locks several of them.
+_TAKE_OFF_SALE = """
+WITH locked AS (
+    SELECT id FROM listings WHERE id = ANY(%(listings)s::uuid[]) AND active ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE listings SET active = false, updated_at = now() FROM locked WHERE listings.id = locked.id
 """
 
 # Before the others are written: a price in what is the listing's own currency from now on is none of these.

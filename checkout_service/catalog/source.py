@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import psycopg
 from psycopg import errors, sql
 
 from checkout_service.catalog.jsonl import LONGEST_LINE
 from checkout_service.catalog.rows import LONGEST_DESCRIPTION, LONGEST_NAME
+from checkout_service.catalog.source_judging import MOST_STORED, Judged, judging
 from checkout_service.database.connections import PatientConnection
 from checkout_service.settings.catalog_source import CatalogSource
 from checkout_service.settings.database_names import connection_to, names_at
@@ -31,9 +32,6 @@ LONGEST_KEY: Final = 255
 
 ROWS_AT_ONCE: Final = 100
 """Of what is fetched: each may be as long as a line of a file."""
-
-NAMED: Final = 20
-"""Keys that stand twice which are named."""
 
 RULES: Final = "1"
 """A release that reads rows differently counts this up: then every row is looked at once more."""
@@ -67,10 +65,6 @@ NEEDED: Final = ("id", "title", "unit_price", "currency", "vendor")
 OF_ANOTHER: Final = {"vendor_id": "vendor", "school_id": "school", "spec_id": "spec", "attributes": "spec"}
 """Columns that say nothing without the other one."""
 
-PRICE_FACTOR: Final = 5
-"""A price that becomes more than so many times as much, or as little, counts as moved; so does one whose currency is
-another."""
-
 _MOST_CHARACTERS: Final = {
     "title": LONGEST_NAME,
     "vendor": LONGEST_NAME,
@@ -83,30 +77,9 @@ _MOST_CHARACTERS: Final = {
 }
 """Of longer texts one character more is read, so that they are refused without being held whole."""
 
-_MOST_STORED: Final = 4 * LONGEST_LINE
-"""Bytes of a jsonb value before it is written as text; numbers are shorter then. Of a compressed one a quarter."""
-
 
 class SourceError(Exception):
     """The source cannot be read; the message says what to do. What was written before is right."""
-
-
-class Judged(NamedTuple):
-    """What a source has, against the listings that are its own: ``active`` are those on sale now.
-
-    ``gone`` of these it no longer has, ``turned_off`` it says are not on sale, and of ``moved`` the price is far from
-    the one of now. ``twice`` are keys of two rows. ``gone_before`` were made inactive within the last 24 hours, since
-    somebody last allowed it.
-    """
-
-    rows: int
-    nameless: int
-    twice: Sequence[str]
-    active: int
-    gone: int
-    turned_off: int
-    moved: int = 0
-    gone_before: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,34 +95,30 @@ class Source:
 
     def judge(self) -> Judged:
         """Count it, before anything is written. Raises SourceError."""
-        # A column that was left out is on sale.
-        active = sql.SQL("source.active" if "active" in self.columns else "true")
-        query = sql.SQL(_JUDGE).format(
-            source=self._subquery(),
-            ours=sql.Identifier(self.schema),
-            factor=sql.Literal(PRICE_FACTOR),
-            active_column=sql.SQL(", item.active" if "active" in self.columns else ""),
-            active=active,
-            named=sql.Literal(NAMED),
-        )
+        query = judging(self.columns, source=self._subquery(), schema=self.schema)
         with _readable(self.connection):
             found: tuple[Any, ...] | None = self.connection.execute(query).fetchone()
-        return Judged(*(found or (0, 0, [], 0, 0, 0, 0, 0)))
+        return Judged.of(found or (0, 0, [], 0, 0, 0, [], 0))
 
     def changed(self) -> Iterator[dict[str, Any]]:
         """The rows that differ from when they were last read, or whose listing somebody else has changed since.
 
         Each by its columns, as text but for ``active`` and ``stock``; with ``digest``, and with the ``known`` id of its
-        listing if it has one, whether that ``was_active`` and whether its stock ``was_counted``. Raises SourceError.
+        listing if it has one, whether that ``was_active``, whether its stock ``was_counted``, and what it ``costs`` in
+        each currency that the source gives, as text. Raises SourceError.
         """
         query = sql.SQL(_CHANGED).format(
             bounded=sql.SQL(", ").join(map(_bounded, self.columns)),
             columns=sql.SQL(", ").join(sql.Identifier("bounded", name) for name in self.columns),
             salt=sql.Literal(self.salt),
+            # A source without other prices leaves them as they are.
+            other_costs=sql.SQL(_OTHER_COSTS if "prices" in self.columns else "").format(
+                ours=sql.Identifier(self.schema)
+            ),
             source=self._subquery(),
             ours=sql.Identifier(self.schema),
         )
-        names = ["digest", "known", "was_active", "was_counted", *self.columns]
+        names = ["digest", "known", "was_active", "was_counted", "costs", *self.columns]
         for values in self._rows(query, name="changed"):
             yield dict(zip(names, values, strict=True))
 
@@ -285,7 +254,7 @@ def _bounded(name: str) -> sql.Composable:
         if COLUMNS[name] is _JSON:
             # Its text is made whole before it can be cut, and what it would take is known of what is stored alone.
             text = sql.SQL(_JSON_TEXT).format(
-                column=column, text=text, most=sql.Literal(_MOST_STORED), too_long=sql.Literal(LONGEST_LINE + 1)
+                column=column, text=text, most=sql.Literal(MOST_STORED), too_long=sql.Literal(LONGEST_LINE + 1)
             )
     elif name == "unit_price":
         # More digits are no amount, and a number may have a hundred thousand.
@@ -300,34 +269,17 @@ CASE WHEN pg_column_size({column}) > {most} / CASE WHEN pg_column_compression({c
     THEN repeat(' ', {too_long}) ELSE {text} END
 """
 
-_JUDGE: Final = """
-WITH source AS MATERIALIZED (
-    SELECT left(item.id::text, 256) AS key, left(item.currency::text, 4) AS currency,
-        CASE WHEN item.unit_price < 1e15 THEN item.unit_price::numeric END AS price{active_column}
-    FROM {source} AS item
-), own AS MATERIALIZED (
-    SELECT known.key, listing.unit_price AS price, listing.currency::text AS currency
-    FROM {ours}.source_listings AS known JOIN {ours}.listings AS listing ON listing.id = known.listing_id
-    WHERE listing.active
-)
-SELECT (SELECT count(*) FROM source),
-    (SELECT count(*) FROM source WHERE key IS NULL),
-    ARRAY(SELECT key FROM source WHERE length(key) < 256 GROUP BY key HAVING count(*) > 1 ORDER BY key LIMIT {named}),
-    (SELECT count(*) FROM own),
-    (SELECT count(*) FROM own WHERE NOT EXISTS (SELECT FROM source WHERE source.key = own.key)),
-    (SELECT count(*) FROM own JOIN source USING (key) WHERE NOT {active}),
-    (SELECT count(*) FROM own JOIN source USING (key)
-        WHERE source.price > 0 AND (source.currency <> own.currency AND source.currency ~ '^[A-Z]{{3}}$'
-            OR source.price > own.price * {factor} OR source.price * {factor} < own.price)),
-    (SELECT coalesce(sum(made_inactive), 0) FROM {ours}.catalog_syncs AS run
-        WHERE created_at > now() - interval '24 hours' AND state IN ('done', 'partial', 'failed') AND NOT allowed
-            AND NOT EXISTS (SELECT FROM {ours}.catalog_syncs AS later WHERE later.allowed AND later.id > run.id))
+_OTHER_COSTS: Final = """
+|| coalesce((SELECT jsonb_object_agg(price.currency, price.unit_price::text) FROM {ours}.listing_prices AS price
+    WHERE price.listing_id = listing.id), '{{}}')
 """
 
 # In no order: what was not reached is read by the next run. Never of a row as a whole, which may be larger than a
 # text of PostgreSQL can be. OFFSET keeps what a view computes from being computed for each mention of it.
 _CHANGED: Final = """
-SELECT encode(read.digest, 'hex'), known.listing_id, listing.active, listing.stock IS NOT NULL, {columns}
+SELECT encode(read.digest, 'hex'), known.listing_id, listing.active, listing.stock IS NOT NULL,
+    CASE WHEN listing.active THEN jsonb_build_object(listing.currency, listing.unit_price::text) {other_costs} END,
+    {columns}
 FROM (SELECT * FROM {source} AS given OFFSET 0) AS item
 CROSS JOIN LATERAL (SELECT {bounded}) AS bounded
 CROSS JOIN LATERAL (SELECT sha256(convert_to({salt} || bounded::text, 'UTF8')) AS digest) AS read

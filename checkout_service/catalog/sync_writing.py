@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -71,10 +71,21 @@ class SyncWriter:
         rows = self._run(_RETIRE, {"sync": self.sync, "lasts": self.lasts, "keys": list(keys)})
         return [key for (key,) in rows]
 
-    def end(self, state: SyncState, counts: Sequence[int], detail: str, *, allowed: bool = False) -> None:
-        """Say how the run ended, what it did, and whether somebody allowed that much. Raises psycopg.Error."""
+    def end(
+        self,
+        state: SyncState,
+        counts: Sequence[int],
+        detail: str,
+        *,
+        allowed: bool,
+        moved: Mapping[str, int],
+    ) -> None:
+        """Say how the run ended, what it did, and whether somebody allowed that much.
+
+        ``moved`` are prices that moved far, by currency. Raises psycopg.Error.
+        """
         values: dict[str, Any] = {"sync": self.sync, "state": state.value, "counts": list(counts), "allowed": allowed}
-        values["detail"] = detail[:4000]
+        values |= {"detail": detail[:4000], "moved": orjson.dumps(moved).decode()}
         self.connection.execute(_END, values)
 
     def _run(self, statement: str, values: dict[str, Any], tries: int = TRIES) -> Sequence[Any]:
@@ -155,5 +166,6 @@ SELECT source_key FROM catalog_sync_retire(%(sync)s::uuid, %(lasts)s::interval, 
 
 _END: Final = """
 SELECT catalog_sync_end(
-    %(sync)s::uuid, %(state)s::catalog_sync_state, %(counts)s::integer[], %(detail)s::text, %(allowed)s::boolean)
+    %(sync)s::uuid, %(state)s::catalog_sync_state, %(counts)s::integer[], %(detail)s::text, %(allowed)s::boolean,
+    %(moved)s::jsonb)
 """

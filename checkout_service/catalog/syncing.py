@@ -7,19 +7,23 @@ goes on, since it looks at what differs by then. It runs alone, by its row in ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from time import monotonic
-from typing import Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import orjson
 import psycopg
 
 from checkout_service.catalog.jsonl import BadLineError
 from checkout_service.catalog.models import SyncState
 from checkout_service.catalog.rows import ListingRow
-from checkout_service.catalog.source import PRICE_FACTOR, Judged, Source, open_source
+from checkout_service.catalog.source import Source, open_source
+from checkout_service.catalog.source_judging import moved_currencies
 from checkout_service.catalog.source_rows import listing_of
 from checkout_service.catalog.sync_writing import SyncWriter, open_writer
 from checkout_service.settings.catalog_source import CatalogSource
@@ -57,6 +61,13 @@ class Keys:
         return "; ".join(self.first) + (f" and {others} others" if others else "")
 
 
+class _About(NamedTuple):
+    """What a row does to a listing on sale: whether it ends to be so, and in which currencies its price moves."""
+
+    ends: bool
+    moved: Sequence[str]
+
+
 @dataclass(slots=True, kw_only=True)
 class Synced:
     """What a sync did. ``refusal`` says why it did nothing, where it did nothing; ``state`` how it ended."""
@@ -76,6 +87,8 @@ class Synced:
     """Rows that no listing can be; theirs are as they were."""
     short: Keys = field(default_factory=Keys)
     """Listings of which less lies there than is reserved."""
+    moved: Counter[str] = field(default_factory=Counter)
+    """Of listings on sale: how many prices moved far, by their currencies."""
     refusal: str = ""
 
     @property
@@ -131,7 +144,7 @@ def sync_catalog(
                 judged = reading.judge()
                 writer.go_on()
                 synced.rows = judged.rows
-                synced.refusal = _refusal(judged, source.most_gone, allow_gone=allow_gone)
+                synced.refusal = judged.refusal(source.most_gone, allow_gone=allow_gone)
                 if not synced.refusal:
                     for _ in range(judged.nameless):
                         synced.unusable.add("(no id)", "id is missing")
@@ -158,30 +171,7 @@ def _why(error: BaseException) -> str:
 def _end(writer: SyncWriter, synced: Synced) -> None:
     inactive = synced.gone.count + synced.turned_off
     counts = [synced.new.count, synced.changed.count, inactive, synced.unusable.count, synced.short.count]
-    writer.end(synced.state, [synced.rows, *counts], synced.detail, allowed=synced.allowed)
-
-
-def _refusal(judged: Judged, most_gone: int, *, allow_gone: bool) -> str:
-    """Why nothing is to be changed, if so."""
-    if not judged.rows:
-        return "the source is empty"
-    if judged.twice:
-        return f"the source has more than one row of {', '.join(printable(key)[:100] for key in judged.twice)}"
-    if allow_gone:
-        return ""
-    gone = judged.gone + judged.turned_off
-    rest = f"and CATALOG_SYNC_MAX_GONE allows {most_gone} percent {{}}. If that is right: catalog sync --allow-gone"
-    if gone * 100 > most_gone * judged.active:
-        return f"{gone} of {judged.active} listings would be made inactive, " + rest.format("in one sync")
-    of_day, before = gone + judged.gone_before, judged.active + judged.gone_before
-    if gone and of_day * 100 > most_gone * before:
-        return f"with {gone} more, {of_day} of {before} listings would be made inactive, " + rest.format("in 24 hours")
-    if judged.moved * 100 > most_gone * judged.active:
-        return (
-            f"the prices of {judged.moved} of {judged.active} listings would become more than {PRICE_FACTOR} times as "
-            "much or as little, or be in another currency, " + rest.format("in one sync")
-        )
-    return ""
+    writer.end(synced.state, [synced.rows, *counts], synced.detail, allowed=synced.allowed, moved=synced.moved)
 
 
 def _sync(
@@ -194,7 +184,7 @@ def _sync(
     progress: Callable[[int], None],
 ) -> None:
     looked_at = 0
-    for batch, ends, rows in _batches(reading, synced, namespace, origins):
+    for batch, about, rows in _batches(reading, synced, namespace, origins):
         looked_at += rows
         if not batch:
             writer.go_on()
@@ -203,7 +193,8 @@ def _sync(
                 synced.unusable.add(key, OF_ANOTHER_KEY)
             elif outcome in {"new", "changed"}:
                 (synced.new if outcome == "new" else synced.changed).add(key)
-                synced.turned_off += key in ends
+                synced.turned_off += about[key].ends
+                synced.moved.update(about[key].moved)
             if reserved is not None:
                 synced.short.add(key, f"{stock} lie there, {reserved} are reserved")
         progress(looked_at)
@@ -231,12 +222,12 @@ def _retire(writer: SyncWriter, keys: Sequence[str], synced: Synced) -> None:
 
 def _batches(
     reading: Source, synced: Synced, namespace: UUID, origins: Origins | None
-) -> Iterator[tuple[list[tuple[str, ListingRow, str]], set[str], int]]:
-    """Rows that differ, as listings with key and digest, each listing once in a batch; the keys of those that end to be
-    on sale; of how many rows each is.
+) -> Iterator[tuple[list[tuple[str, ListingRow, str]], dict[str, _About], int]]:
+    """Rows that differ, as listings with key and digest, each listing once in a batch; what each does to its listing,
+    by key; of how many rows each batch is.
     """
     batch: list[tuple[str, ListingRow, str]] = []
-    ends: set[str] = set()
+    about: dict[str, _About] = {}
     ids: set[str] = set()
     size = rows = 0
     for row in reading.changed():
@@ -254,13 +245,20 @@ def _batches(
                 ids.add(listing.id)
                 batch.append((key, listing, row["digest"]))
                 size += _size(listing)
-                if row["was_active"] and not listing.active:
-                    ends.add(key)
+                about[key] = _about(row, listing)
         if rows == BATCH or size > BATCH_BYTES:
-            yield batch, ends, rows
-            batch, ends, ids, size, rows = [], set(), set(), 0, 0
+            yield batch, about, rows
+            batch, about, ids, size, rows = [], {}, set(), 0, 0
     if rows:
-        yield batch, ends, rows
+        yield batch, about, rows
+
+
+def _about(row: Mapping[str, Any], listing: ListingRow) -> _About:
+    if not row["was_active"]:
+        return _About(ends=False, moved=())
+    after = {name: Decimal(price) for name, price in orjson.loads(listing.prices).items()}
+    moved = moved_currencies(row["costs"], after | {listing.currency: listing.unit_price})
+    return _About(ends=not listing.active, moved=moved)
 
 
 def _size(listing: ListingRow) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from checkout_service.console.customer_queries import customer_called
@@ -229,6 +229,45 @@ def read_customer(text: str) -> UUID:
     if found is None:
         raise UnreadableError("Nobody is called so: the customer’s id, or what their tokens call them.")
     return found
+
+
+Readers = Mapping[str, Callable[[str], dict[str, Any]]]
+"""What reads each parameter of a list's address into the fields of its filter. Raises UnreadableError."""
+
+
+class Fields(NamedTuple):
+    """What an address narrows a list to: the fields that were ``read``, what was typed, and what could not be read."""
+
+    read: dict[str, Any]
+    given: dict[str, str]
+    faults: dict[str, str]
+
+
+def read_fields(args: Mapping[str, str], readers: Readers) -> Fields:
+    """The fields in an address. Raises what the readers raise besides UnreadableError."""
+    given, faults = given_of(args, tuple(readers))
+    read: dict[str, Any] = {}
+    for name, text in given.items():
+        if name in faults:
+            continue
+        try:
+            read |= readers[name](text)
+        except UnreadableError as error:
+            faults[name] = str(error)
+    check_span(read.get("since"), read.get("until"), faults)
+    return Fields(read, given, faults)
+
+
+def read_amount_field(text: str) -> dict[str, Any]:
+    """An amount, and its currency where one is written. Raises UnreadableError."""
+    amount, currency = read_sum(text)
+    return {"amount": amount, "currency": currency}
+
+
+SPAN: Final[Readers] = {
+    "since": lambda text: {"since": read_moment_field(text)},
+    "until": lambda text: {"until": read_moment_field(text)},
+}
 
 
 def given_of(args: Mapping[str, Any], names: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from checkout_service.console.customer_queries import customer_called
-from checkout_service.console.filters import UnreadableError, check_span, given_of, read_id, read_moment_field, read_sum
+from checkout_service.console.filters import SPAN, Readers, UnreadableError, read_amount_field, read_fields, read_id
 from checkout_service.console.order_queries import vendors_named
 from checkout_service.identity.subjects import subjects_here
 from checkout_service.orders.searching import OrderFilters
 from checkout_service.orders.status import OrderStatus
-
-NAMES: Final = ("number", "customer", "amount", "status", "vendor", "since", "until")
-"""The parameters that an address narrows the list by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,26 +25,17 @@ class OrderSearch:
 
 def read_order_search(args: Mapping[str, str]) -> OrderSearch:
     """The search in an address. Raises DatabaseUnavailableError, since a vendor or a customer may be named."""
-    given, faults = given_of(args, NAMES)
-    read: dict[str, object] = {}
-    for name, text in given.items():
-        if name in faults:
-            continue
-        try:
-            read |= _READERS[name](text)
-        except UnreadableError as error:
-            faults[name] = str(error)
-    check_span(read.get("since"), read.get("until"), faults)  # type: ignore[arg-type]  # as read
-    return OrderSearch(filters=OrderFilters(**read), given=given, faults=faults)  # type: ignore[arg-type]  # as read
+    found = read_fields(args, _READERS)
+    return OrderSearch(filters=OrderFilters(**found.read), given=found.given, faults=found.faults)
 
 
-def _number(text: str) -> dict[str, object]:
+def _number(text: str) -> dict[str, Any]:
     if not (text[-1].isascii() and text[-1].isdigit()):
         raise UnreadableError("A number such as 1042, with its prefix or without.")
     return {"number": text}
 
 
-def _customer(text: str) -> dict[str, object]:
+def _customer(text: str) -> dict[str, Any]:
     # Looked up, though it could be computed: so a name that nobody has is told from one that bought nothing, and an
     # address from a subject that looks like one.
     found = read_id(text) or customer_called(text, issuer=subjects_here().issuer)
@@ -58,19 +46,14 @@ def _customer(text: str) -> dict[str, object]:
     raise UnreadableError("The customer’s id, what their tokens call them, or the buyer’s whole e-mail address.")
 
 
-def _amount(text: str) -> dict[str, object]:
-    amount, currency = read_sum(text)
-    return {"amount": amount, "currency": currency}
-
-
-def _status(text: str) -> dict[str, object]:
+def _status(text: str) -> dict[str, Any]:
     try:
         return {"status": OrderStatus(text)}
     except ValueError:
         raise UnreadableError("There is no such status.") from None
 
 
-def _vendor(text: str) -> dict[str, object]:
+def _vendor(text: str) -> dict[str, Any]:
     found = read_id(text)
     if found is not None:
         return {"vendor": found}
@@ -81,12 +64,14 @@ def _vendor(text: str) -> dict[str, object]:
     return {"vendor": named[0]}
 
 
-_READERS: Final[Mapping[str, Callable[[str], dict[str, object]]]] = {
+_READERS: Final[Readers] = {
     "number": _number,
     "customer": _customer,
-    "amount": _amount,
+    "amount": read_amount_field,
     "status": _status,
     "vendor": _vendor,
-    "since": lambda text: {"since": read_moment_field(text)},
-    "until": lambda text: {"until": read_moment_field(text)},
+    **SPAN,
 }
+
+NAMES: Final = tuple(_READERS)
+"""The parameters that an address narrows the list by."""

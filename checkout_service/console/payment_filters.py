@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -10,18 +10,15 @@ from typing import Any, Final
 from uuid import UUID
 
 from checkout_service.console.filters import (
+    SPAN,
+    Readers,
     UnreadableError,
-    check_span,
-    given_of,
+    read_amount_field,
     read_customer,
-    read_moment_field,
-    read_sum,
+    read_fields,
 )
 from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.status import PaymentStatus
-
-NAMES: Final = ("status", "flagged", "reason", "customer", "amount", "since", "until", "find")
-"""The parameters that an address narrows the list by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,17 +44,8 @@ class PaymentFilter:
 
 def read_payment_filter(args: Mapping[str, str]) -> PaymentFilter:
     """The filter in an address. Raises DatabaseUnavailableError, since a customer may be named."""
-    given, faults = given_of(args, NAMES)
-    read: dict[str, Any] = {}
-    for name, text in given.items():
-        if name in faults:
-            continue
-        try:
-            read |= _READERS[name](text)
-        except UnreadableError as error:
-            faults[name] = str(error)
-    check_span(read.get("since"), read.get("until"), faults)
-    return PaymentFilter(**read, given=given, faults=faults)
+    found = read_fields(args, _READERS)
+    return PaymentFilter(**found.read, given=found.given, faults=found.faults)
 
 
 def _status(text: str) -> dict[str, Any]:
@@ -80,18 +68,12 @@ def _reason(text: str) -> dict[str, Any]:
         raise UnreadableError("There is no such reason.") from None
 
 
-def _amount(text: str) -> dict[str, Any]:
-    amount, currency = read_sum(text)
-    return {"amount": amount, "currency": currency}
-
-
-_READERS: Final[Mapping[str, Callable[[str], dict[str, Any]]]] = {
+_READERS: Final[Readers] = {
     "status": _status,
     "flagged": _flagged,
     "reason": _reason,
     "customer": lambda text: {"customer": read_customer(text)},
-    "amount": _amount,
-    "since": lambda text: {"since": read_moment_field(text)},
-    "until": lambda text: {"until": read_moment_field(text)},
+    "amount": read_amount_field,
+    **SPAN,
     "find": lambda text: {},
 }

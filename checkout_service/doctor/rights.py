@@ -116,9 +116,11 @@ WORKER: Final[Rights] = {
     ("cancel_requests", "INSERT"): _columns("payment_id requested_by"),  # by an operator's command
     ("cancel_requests", "UPDATE"): _columns("attempts next_attempt_at detail updated_at revived_at"),
     ("refunds", "INSERT"): _columns(
-        "payment_id provider_ref amount status decline next_attempt_at capture_ref attempt_ref"
+        "payment_id provider_ref amount status decline next_attempt_at capture_ref attempt_ref made_for"
     ),
-    ("refunds", "UPDATE"): _columns(_REQUEST, "named_by_operator provider_ref in_doubt capture_ref attempt_ref"),
+    ("refunds", "UPDATE"): _columns(
+        _REQUEST, "named_by_operator provider_ref in_doubt capture_ref attempt_ref made_for"
+    ),
     ("refund_events", "INSERT"): _columns(_EVENT, "refund_id"),
     ("refund_events", "UPDATE"): _columns("outcome"),
     ("refund_events", "DELETE"): None,

@@ -18,12 +18,12 @@ from checkout_service.local.data_folder import (
     free_ports,
     take_data_folder,
 )
+from checkout_service.local.demo_catalog import CATALOGUE
 from checkout_service.local.launch import ServerError
 from checkout_service.local.processes import ProcessError
 from checkout_service.local.purchase import Purchase, PurchaseError, customer_token, first_listing
 from checkout_service.local.screen import Screen, show_seconds
 from checkout_service.local.session import (
-    CATALOGUE,
     Session,
     StoppedError,
     has_payments,

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 import httpx
@@ -29,6 +28,7 @@ from checkout_service.local.data_folder import (
     check_urls,
     environment_for,
 )
+from checkout_service.local.demo_catalog import CATALOGUE
 from checkout_service.local.guard import Guard
 from checkout_service.local.launch import Server
 from checkout_service.local.processes import ONCE, ProcessError, Processes, read_procfile
@@ -37,7 +37,6 @@ from checkout_service.local.screen import Screen, show_seconds
 from checkout_service.local.servers import SUPERUSER, free_port, start_postgres, start_valkey
 from checkout_service.settings.database_names import DatabaseAddress, connection_to, read_names
 
-CATALOGUE = Path(__file__).parent / "demo_catalog.jsonl"
 DATABASE = "checkout"
 READY_WITHIN = 300.0
 """Seconds that a process may take until it serves: a machine that builds something else meanwhile needs minutes."""

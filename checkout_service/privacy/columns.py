@@ -78,7 +78,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     },
     "guests": dict.fromkeys(("token_hash", "capped"), Says.NOBODY),
     "listing_words": {"word": Says.NOBODY},
-    "catalog_syncs": {"detail": Says.NOBODY},
+    "catalog_syncs": {"moved": Says.NOBODY, "detail": Says.NOBODY},
     "source_listings": dict.fromkeys(("key", "digest"), Says.NOBODY),
     "listings": dict.fromkeys(("title", "title_key", "description", "images"), Says.NOBODY),
     "order_cancellations": {

@@ -22,6 +22,7 @@ class Refund(Dated, Base):
 
     Triggers of migrations/entries/requests.sql refuse a request without cover: refunds_fill_from_payment at its INSERT,
     and refunds_check_cover before it is first sent. refunds_fold_payment moves the sums of its payment at once.
+    refunds_check_pieces and refunds_check_made_for (migrations/pieces/made_for.sql) see to pieces of orders.
     refunds_guard (migrations/baseline/refunds.sql) lets no status move back. refunds_tell_of_new and refunds_tell
     (migrations/events/entries.sql) write its events.
     """
@@ -39,6 +40,7 @@ class Refund(Dated, Base):
         Index("refunds_requested_by_idempotency_key_part", "requested_by", "idempotency_key", "part", unique=True),
         Index("refunds_provider_provider_ref", "provider", "provider_ref", unique=True),
         Index("refunds_next_attempt_at", "next_attempt_at", postgresql_where=text("status <= 'processing'")),
+        Index("refunds_made_for", "made_for", postgresql_where=text("made_for IS NOT NULL")),
         Index("refunds_failed", "updated_at", postgresql_where=text("status = 'failed'")),
     )
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"), index=True)
@@ -87,6 +89,8 @@ class Refund(Dated, Base):
     """The trace of the request that asked for it (W3C traceparent), where that is sampled."""
     named_by_operator: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether ``provider_ref`` is what an operator copied, and no provider has confirmed yet."""
+    made_for: Mapped[UUID | None] = mapped_column(ForeignKey("refunds.id"))
+    """The refund of ours that has failed here, and that the provider made as this one: its pieces stay given back."""
 
 
 class RefundEvent(Dated, Base):

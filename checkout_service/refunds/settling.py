@@ -7,7 +7,6 @@ goes before what somebody copied out of a dashboard.
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -23,17 +22,14 @@ _AWAITS: Final = "a refund of ours with this amount has no reference yet"
 
 _AWAITING: Final = re.compile(rf"(?P<name>.+?)(?:, (?P<amount>[0-9.]+ [A-Z]{{3}}))?: {_AWAITS}", re.DOTALL)
 
-_OVERDUE: Final = timedelta(minutes=1)
-
 MOST: Final = 50
 """Webhooks of one payment that are looked at."""
 
-# Those that wait for their next attempt, and those that were given up. Of the first there is no index by payment: they
-# are found among all that are pending, or, with ``overdue``, among those alone that are not due for longer than that.
+# Those that wait for their next attempt, by an index of these alone (webhook_deliveries_waits_for_refund), and those
+# that were given up. A worker asks under the payment's lock, however many others are pending.
 _waiting = text(f"""
     SELECT id, detail FROM webhook_deliveries
     WHERE state IN ('received', 'parked') AND provider = :provider AND provider_ref = :payment_ref
-        AND (CAST(:overdue AS interval) IS NULL OR next_attempt_at > now() - CAST(:overdue AS interval))
         AND right(detail, {len(_AWAITS)}) = '{_AWAITS}'
     UNION ALL
     SELECT id, detail FROM webhook_deliveries
@@ -76,14 +72,11 @@ def waiting_reports(
 ) -> list[WaitingReport]:
     """Verified webhooks about this payment that wait and may speak of a refund of this amount, oldest first.
 
-    Within the caller's transaction all are found. Without one, those that are overdue are left out: that reads few rows
-    however many are pending. Raises DatabaseUnavailableError.
+    With a ``connection`` within the caller's transaction. Up to MOST are looked at, however many others are pending.
+    Raises DatabaseUnavailableError.
     """
     values = {"provider": provider, "payment_ref": payment_ref}
-    if connection is None:
-        rows = execute(_waiting, values | {"overdue": _OVERDUE})
-    else:
-        rows = connection.execute(_waiting, values | {"overdue": None}).all()
+    rows = execute(_waiting, values) if connection is None else connection.execute(_waiting, values).all()
     found = [(row.id, _AWAITING.fullmatch(row.detail)) for row in rows]
     own = {None, f"{show(amount, currency)} {currency}"}
     return [WaitingReport(key, match["name"]) for key, match in found if match and match["amount"] in own]

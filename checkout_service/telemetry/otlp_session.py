@@ -12,10 +12,11 @@ from http.cookiejar import DefaultCookiePolicy
 from threading import Event, Lock, Timer
 from typing import Any, Final
 
-from requests import HTTPError, PreparedRequest, Response, Session, Timeout
+from requests import HTTPError, PreparedRequest, RequestException, Response, Session, Timeout
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError as UnreadError
 
 LARGEST_ANSWER: Final = 64 * 1024
 """Bytes that are read of an answer's body; the connection of a longer one is closed. A collector's answer is empty, or
@@ -47,6 +48,8 @@ class BoundedSession(Session):
             try:
                 response._content = response.raw.read(LARGEST_ANSWER, decode_content=False)
                 response._content_consumed = True
+            except UnreadError as error:  # requests translates it where it reads the body itself
+                raise RequestException(error, response=response) from error
             finally:
                 response.raw.close()  # of an answer that was read whole the connection is back in its pool
         finally:

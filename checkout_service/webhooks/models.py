@@ -86,6 +86,17 @@ class WebhookDelivery(Dated, Base):
             postgresql_where=text(f"state {_any_of(REFERENCED_RARE)} AND provider_ref IS NOT NULL"),
         ),
         Index("webhook_deliveries_mismatch", "id", postgresql_where=text("mismatch")),
+        Index(
+            "webhook_deliveries_waits_for_refund",
+            "provider",
+            "provider_ref",
+            "id",
+            # Which of them checkout_service/refunds/settling.py looks for.
+            postgresql_where=text(
+                f'state {_any_of((DeliveryState.RECEIVED, DeliveryState.PARKED))} AND "right"(detail, 54) = '
+                "'a refund of ours with this amount has no reference yet'::text"
+            ),
+        ),
         Index("webhook_deliveries_replay_of", "replay_of", postgresql_where=text("replay_of IS NOT NULL")),
     )
     provider: Mapped[str] = mapped_column(Text)

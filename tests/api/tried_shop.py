@@ -94,7 +94,9 @@ class Shop:
         given = {name: value for name, value in query.items() if value is not None}
         headers = self.callers.headers("staff" if "/admin/" in path else "customer")
         found: Json = (
-            httpx.get(f"{self.callers.base_url}{path}", params=given, headers=headers).raise_for_status().json()
+            httpx.get(f"{self.callers.base_url}{path}", params=given, headers=headers, timeout=60)
+            .raise_for_status()
+            .json()
         )
         return found
 
@@ -161,7 +163,7 @@ def _bought(callers: Callers, scheme: str, sql: Sql, listings: list[dict[str, An
     for _ in range(2):
         for listing in listings:
             _post(callers.base_url, "/api/cart/items", headers, listing=str(listing["id"]), qty=1)
-        cart = httpx.get(f"{callers.base_url}/api/cart", headers=headers).raise_for_status().json()
+        cart = httpx.get(f"{callers.base_url}/api/cart", headers=headers, timeout=60).raise_for_status().json()
         key = headers | {"Idempotency-Key": uuid4().hex}
         sessions.append(_post(callers.base_url, "/api/checkout/session", key, cart_id=cart["id"])["payment_id"])
         if len(sessions) == 1:
@@ -191,5 +193,5 @@ def _filled(example: Any, ids: Mapping[str, str]) -> Any:
 
 
 def _post(base_url: str, path: str, headers: Mapping[str, str] | None = None, **body: Any) -> Json:
-    made: Json = httpx.post(f"{base_url}{path}", json=body, headers=headers).raise_for_status().json()
+    made: Json = httpx.post(f"{base_url}{path}", json=body, headers=headers, timeout=60).raise_for_status().json()
     return made

@@ -125,7 +125,7 @@ def _buy(url: str, servers: Servers, sql: Sql, logs: Path) -> None:
     assert fault_of_cache(url) is None
     settings = stack.environment(servers, REDIS_URL=url)
     reference = insert_payment(sql)
-    with stack.run(logs, settings, "web", "worker", "flower"), httpx.Client(timeout=20) as client:
+    with stack.run(logs, settings, "web", "worker", "flower"), httpx.Client(timeout=60) as client:
         base = f"http://127.0.0.1:{settings['PORT']}"
         answer = client.post(
             f"{base}/api/payments/webhook",

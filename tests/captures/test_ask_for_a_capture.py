@@ -343,7 +343,7 @@ def test_money_without_a_name_is_listed_by_its_attempt(staff: Customer, sql: Sql
 
 def _notified(servers: Servers, *, least: int = 1) -> list[tuple[str, tuple[str, ...]]]:
     """The tasks that were sent to the queue of payments; they are taken off it."""
-    until = monotonic() + 30
+    until = monotonic() + 60
     with redis.Redis.from_url(servers.redis_url) as broker:
         while broker.llen("payments") < least and monotonic() < until:
             sleep(0.01)

@@ -15,11 +15,11 @@ from click.testing import Result
 from flask import Flask
 
 from checkout_service.catalog.operations import Imported, ImportRefusedError, import_listings
+from checkout_service.local.demo_catalog import CATALOGUE
 from checkout_service.settings.origins import read_origins
 from checkout_service.settings.secret import Secret
 from tests.conftest import Customer, Servers, Sql
 
-DEMO = Path(__file__).parent.parent.parent / "checkout_service" / "local" / "demo_catalog.jsonl"
 NAMESPACE = UUID("018f0000-0000-7000-8000-000000000000")
 
 
@@ -265,7 +265,7 @@ def test_a_hundred_thousand_lines_come_in_with_flat_memory(owner: Secret, sql: S
 
 
 def test_the_demo_catalogue_can_be_imported_and_shopped_in(owner: Secret, sql: Sql, customer: Customer) -> None:
-    with DEMO.open("rb") as file:
+    with CATALOGUE.open("rb") as file:
         done = import_listings(file=file, database_url=owner)
 
     assert done.new >= 250

@@ -116,12 +116,82 @@ def test_prices_that_move_far_of_too_many_change_nothing(shop: MakeVariant, sync
     done = sync(select)
 
     assert done.state is SyncState.REFUSED
-    assert done.refusal.startswith("the prices of 3 of 10 listings would become more than 5 times as much or as little")
+    assert done.refusal.startswith(
+        "the prices of 3 of 10 in USD of the listings would become more than 5 times as much or as little, or be gone, "
+    )
     assert {row[2] for row in on_sale(sql)} == {"47.25"}
     sql("UPDATE shop.variants SET price_cents = 4725, size = 'M' WHERE id = :id", id=keys[0])
     assert sync(select).changed.count == 2, "up to the bound they move"
     sql("UPDATE shop.variants SET price_cents = 4725 / 9 WHERE id = ANY(:ids)", ids=keys[3:])
     assert sync(select, allow_gone=True).changed.count == 7
+
+
+@pytest.mark.parametrize(
+    "other_prices",
+    ['{"EUR": "4300.00"}', '{"EUR": 4300}', '{"EUR": "0.43"}', '{"CHF": "45.00"}', "{}", None],
+    ids=["times 100", "a number", "by 100", "another currency", "none", "NULL"],
+)
+def test_prices_in_each_currency_are_judged_by_themselves(
+    shop: MakeVariant, sync: Sync, sql: Sql, other_prices: str | None
+) -> None:
+    """Of 20 listings three have a price in euros as well: so few of all that their own prices would hide them."""
+    keys = [shop(other_prices='{"EUR": "43.00"}') for _ in range(3)]
+    for _ in range(17):
+        shop()
+    sync()
+    change = "UPDATE shop.variants SET other_prices = CAST(:prices AS jsonb) WHERE id = ANY(:ids)"
+    sql(change, prices=other_prices, ids=keys)
+
+    done = sync()
+
+    assert done.state is SyncState.REFUSED
+    assert done.refusal.startswith("the prices of 3 of 3 in EUR of the listings would become more than 5 times as much")
+    assert {str(row.unit_price) for row in sql("SELECT unit_price FROM listing_prices")} == {"43.00"}
+    assert sync(allow_gone=True).changed.count == 3
+
+
+def test_what_moves_little_or_cannot_be_read_is_not_judged(shop: MakeVariant, sync: Sync, sql: Sql) -> None:
+    keys = [shop(other_prices='{"EUR": "43.00"}') for _ in range(10)]
+    sync()
+    sql('UPDATE shop.variants SET price_cents = 4725 * 5, other_prices = \'{"EUR": "215.00", "CHF": "1"}\'')
+    sql("""UPDATE shop.variants SET other_prices = '{"EUR": "cheap"}' WHERE id = :id""", id=keys[0])
+    sql("UPDATE shop.variants SET other_prices = '[]' WHERE id = :id", id=keys[1])
+
+    done = sync()
+
+    assert (done.state, done.changed.count, done.unusable.count) == (SyncState.DONE, 8, 2)
+    assert sql("SELECT moved FROM catalog_syncs ORDER BY id DESC LIMIT 1")[0].moved == {}
+    # Without the column all prices in other currencies stay as they are.
+    done = sync(f"SELECT id, title, unit_price, currency, vendor FROM ({SELECT}) AS s")
+    assert done.state is SyncState.DONE
+    assert sql("SELECT count(*) FROM listing_prices WHERE currency = 'EUR'")[0].count == 10
+
+
+def test_no_more_prices_move_in_a_day_than_in_one_sync(shop: MakeVariant, sync: Sync, sql: Sql) -> None:
+    keys = [shop(other_prices='{"EUR": "43.00"}') for _ in range(10)]
+    for _ in range(40):
+        shop()
+    sync()
+    change = """UPDATE shop.variants SET other_prices = '{"EUR": "0.43"}' WHERE id = ANY(:ids)"""
+    sql(change, ids=keys[:2])
+    assert sync(writes=False).state is SyncState.TRIED
+    assert sync().state is SyncState.DONE
+    assert sql("SELECT moved FROM catalog_syncs ORDER BY id DESC LIMIT 1")[0].moved == {"EUR": 2}
+    assert sync().state is SyncState.DONE, "nothing moves"
+    sql(change, ids=keys[:3])
+
+    done = sync()
+
+    assert done.state is SyncState.REFUSED
+    assert done.refusal.startswith("with those of before, the prices of 3 of 10 in EUR of the listings would become")
+    assert "allows 20 percent in 24 hours" in done.refusal
+    assert sql("SELECT count(*) FROM listing_prices WHERE unit_price = 0.43")[0].count == 2
+    sql("UPDATE catalog_syncs SET created_at = created_at - interval '1 day'")
+    assert sync().state is SyncState.DONE
+    sql(change, ids=keys[:6])
+    assert sync(allow_gone=True).state is SyncState.DONE
+    sql(change, ids=keys[:8])
+    assert sync().state is SyncState.DONE, "what was allowed begins the count anew"
 
 
 def test_no_more_is_made_inactive_in_a_day_than_in_one_sync(shop: MakeVariant, sync: Sync, sql: Sql) -> None:

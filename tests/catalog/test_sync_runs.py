@@ -59,7 +59,7 @@ def test_a_second_sync_does_nothing_while_one_is_at_work(
         with pytest.raises(SyncRunningError):
             sync()
         assert sql("SELECT FROM listings") == []
-        first.end(SyncState.DONE, [0] * 6, "")
+        first.end(SyncState.DONE, [0] * 6, "", allowed=False, moved={})
 
     assert sync().new.count == 1
 

@@ -38,7 +38,7 @@ def address(program: subprocess.Popen[str]) -> str:
 
 @pytest.fixture
 def http(address: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address) as http:
+    with httpx.Client(base_url=address, timeout=60) as http:
         http.put("/_behaviour", json={})
         http.delete("/_payments")
         yield http
@@ -86,7 +86,7 @@ def test_failure_before_makes_nothing_and_failure_after_makes_it(http: httpx.Cli
 
 def test_retry_hears_of_the_other_or_waits_for_it(address: str, http: httpx.Client) -> None:
     def retry() -> int:
-        with httpx.Client(base_url=address) as own:
+        with httpx.Client(base_url=address, timeout=60) as own:
             return order(own, "shared").status_code
 
     http.put("/_behaviour", json={"seconds": 0.3, "in_progress": "retry"})
@@ -105,6 +105,6 @@ def test_behaviour_that_nobody_knows_is_refused(http: httpx.Client, behaviour: d
 def test_it_stops_by_sigterm(program: subprocess.Popen[str], address: str) -> None:
     program.send_signal(signal.SIGTERM)
 
-    assert program.wait(timeout=30) == 0
+    assert program.wait(timeout=60) == 0
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{address}/_payments")
+        httpx.get(f"{address}/_payments", timeout=60)

@@ -144,10 +144,10 @@ def test_the_statement_that_opens_a_session_counts_itself(
     app = make_app(open_sessions_per_customer=1, accounts={"mock": mock_provider.account})
     slow, fast = (replace(customer, client=app.test_client()) for _ in range(2))
     cart_id = fill_cart(fast, (make_listing(), 1))
-    mock_provider.behave(seconds=1)
+    mock_provider.behave(seconds=5)
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(ask, slow, cart_id, "slow")
-        until = monotonic() + 30
+        until = monotonic() + 60
         while not mock_provider.calls.get("open"):
             assert monotonic() < until
             sleep(0.01)

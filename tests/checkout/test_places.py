@@ -45,11 +45,11 @@ def test_one_customer_waits_for_a_provider_four_times_at_once_and_no_more(
     cart_id = fill_cart(shopper, (listing, 1))
     neighbour = make_shopper()
     neighbours_cart = fill_cart(neighbour, (listing, 1))
-    mock_provider.behave(seconds=2)
+    mock_provider.behave(seconds=6)
     devices = [replace(shopper, client=provider_app.test_client()) for _ in range(WAITING_OF_CALLER)]
     with ThreadPoolExecutor(WAITING_OF_CALLER) as crowd:
         waiting = [crowd.submit(ask, device, cart_id, f"key-{n}") for n, device in enumerate(devices)]
-        until = monotonic() + 30
+        until = monotonic() + 60
         while mock_provider.calls.get("open", 0) < WAITING_OF_CALLER:
             assert monotonic() < until
             sleep(0.01)
@@ -74,7 +74,7 @@ def test_who_waits_for_a_concurrent_retry_holds_a_place_too(
     mock_provider.behave(in_progress="always")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(ask, replace(shopper, client=provider_app.test_client()), cart_id)
-        until = monotonic() + 30
+        until = monotonic() + 60
         while not mock_provider.calls.get("open"):
             assert monotonic() < until
             sleep(0.01)

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+from tests.command_line.forked import run_all
 from tests.conftest import ROOT, Servers
 from tests.flower_pages.stack import environment
 
@@ -30,58 +32,85 @@ def _run(*arguments: str, given: Mapping[str, str], program: str = "checkout") -
     )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status"),
-    [
-        (["payments", "check"], 0),
-        (["webhooks", "list", "--state", "failed"], 0),
-        (["catalog", "import", "no-such-file"], 2),
-        (["payments", "frobnicate"], 2),
-        (["stock", "show", "no-id"], 2),
-        (["doctor", "--frobnicate"], 2),
-        (["frobnicate"], 2),
-    ],
-)
-def test_it_does_what_flask_does(servers: Servers, arguments: list[str], status: int) -> None:
-    given = environment(servers)
-    by_flask = _run(*arguments, given=given, program="flask")
-    done = _run(*arguments, given=given)
+AS_FLASK: Final[Mapping[tuple[str, ...], int]] = {
+    ("payments", "check"): 0,
+    ("webhooks", "list", "--state", "failed"): 0,
+    ("catalog", "import", "no-such-file"): 2,
+    ("payments", "frobnicate"): 2,
+    ("stock", "show", "no-id"): 2,
+    ("doctor", "--frobnicate"): 2,
+    ("frobnicate",): 2,
+}
+"""Commands, and their statuses."""
 
-    assert (done.returncode, done.stdout) == (by_flask.returncode, by_flask.stdout)
+
+WITHOUT_SETTINGS: Final[Mapping[tuple[str, ...], int]] = {
+    ("--help",): 0,
+    ("doctor",): 1,
+    ("web", "--frobnicate"): 2,
+    ("--frobnicate",): 2,
+    ("health", "frobnicate"): 2,
+    (): 2,
+}
+
+Found = Mapping[tuple[str, ...], tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def found(servers: Servers) -> Found:
+    """What came of each command, of ``checkout`` and of ``flask``."""
+    commands = [*AS_FLASK, ("--help",), ("catalog", "--help")]
+    cases = [(program, *arguments) for arguments in commands for program in ("checkout", "flask")]
+    return dict(zip(cases, run_all(*cases, given=environment(servers)), strict=True))
+
+
+@pytest.fixture(scope="module")
+def found_without_settings() -> Found:
+    cases = [("checkout", *arguments) for arguments in WITHOUT_SETTINGS]
+    return dict(zip(WITHOUT_SETTINGS, run_all(*cases, given={}), strict=True))
+
+
+@pytest.mark.parametrize(("arguments", "status"), AS_FLASK.items(), ids=str)
+def test_it_does_what_flask_does(found: Found, arguments: tuple[str, ...], status: int) -> None:
+    done, by_flask = found[("checkout", *arguments)], found[("flask", *arguments)]
+    assert done[:2] == by_flask[:2]
     # A usage names the program.
-    assert done.stderr.replace("checkout ", "flask ") == by_flask.stderr.replace("python -m flask ", "flask ")
-    assert done.returncode == status
+    assert done[2].replace("checkout ", "flask ") == by_flask[2]
+    assert done[0] == status, done[2]
 
 
-def test_the_list_has_every_command_of_flask(servers: Servers) -> None:
+def test_so_it_does_from_the_start_of_its_interpreter(servers: Servers) -> None:
     given = environment(servers)
+    done, by_flask = (_run("stock", "show", "no-id", given=given, program=name) for name in ("checkout", "flask"))
+    assert (done.returncode, done.stdout) == (by_flask.returncode, by_flask.stdout) == (2, "")
+    assert done.stderr.replace("checkout ", "flask ") == by_flask.stderr.replace("python -m flask ", "flask ")
 
-    def listed(text: str) -> set[str]:
-        lines = text.partition("Commands:\n")[2].splitlines()
+
+def test_the_list_has_every_command_of_flask(found: Found) -> None:
+    def listed(*case: str) -> set[str]:
+        lines = found[case][1].partition("Commands:\n")[2].splitlines()
         return {line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "}
 
-    ours, flasks = (listed(_run("--help", given=given, program=name).stdout) for name in ("checkout", "flask"))
+    ours, flasks = listed("checkout", "--help"), listed("flask", "--help")
     assert {"catalog", "db", "doctor", "mock", "payments", "webhooks"} <= flasks
     assert flasks <= ours
     assert {"web", "worker", "housekeeping", "sender", "beat", "flower", "release", "run", "health"} <= ours
+    assert listed("checkout", "catalog", "--help") == {"demo", "import", "sync"}
 
 
-def test_help_is_there_before_the_settings() -> None:
-    done = _run("--help", given={})
-    assert done.returncode == 0
-    assert "housekeeping" in done.stdout
-    assert "The other commands need the settings" in done.stdout
-    assert "DATABASE_URL" in done.stdout
-    assert "doctor" not in done.stdout.partition("Commands:")[2].partition("The other commands")[0]
+def test_help_is_there_before_the_settings(found_without_settings: Found) -> None:
+    status, output, _ = found_without_settings[("--help",)]
+    assert status == 0
+    assert "housekeeping" in output
+    assert "The other commands need the settings" in output
+    assert "DATABASE_URL" in output
+    assert "doctor" not in output.partition("Commands:")[2].partition("The other commands")[0]
 
 
-def test_settings_that_cannot_be_used_end_it_with_1_and_wrong_use_with_2() -> None:
-    assert _run("doctor", given={}).returncode == 1
+def test_settings_that_cannot_be_used_end_it_with_1_and_wrong_use_with_2(found_without_settings: Found) -> None:
     assert _run("web", given={}).returncode == 1
-    assert _run("web", "--frobnicate", given={}).returncode == 2
-    assert _run("--frobnicate", given={}).returncode == 2
-    assert _run("health", "frobnicate", given={}).returncode == 2
-    assert _run(given={}).returncode == 2
+    statuses = {arguments: status for arguments, (status, _, _) in found_without_settings.items()}
+    assert statuses == WITHOUT_SETTINGS
 
 
 @pytest.fixture
@@ -99,22 +128,22 @@ SPACED = {"JWT_SECRET": "a secret that is set elsewhere, with its spaces"}
 def test_a_file_gives_the_settings_and_the_environment_goes_before_it(file: Path) -> None:
     lacking = _run("db", "current", given={})
     assert lacking.returncode == 1
+    rest = {**SPACED, "MOCK_WEBHOOK_SECRETS": "x" * 20}
+    done = _run("--env-file", str(file), "db", "current", given=rest)
+    assert (done.returncode, done.stdout.endswith("(head)\n")) == (0, True), done.stderr
+    # Nobody answers there, and the message says where it asked: the file's port.
+    port = next(line for line in file.read_text().splitlines() if line.startswith("PORT=")).removeprefix("PORT=")
     for arguments, given in (
-        (["--env-file", str(file)], {}),
         ([f"--env-file={file}"], {}),
         ([], {"CHECKOUT_ENV_FILE": str(file)}),
         (["--env-file", str(file)], {"CHECKOUT_ENV_FILE": "/no/such/file"}),
         (["--env-file", "/no/such/file", "--env-file", str(file)], {}),
     ):
-        done = _run(*arguments, "db", "current", given={**SPACED, "MOCK_WEBHOOK_SECRETS": "x" * 20, **given})
-        assert (done.returncode, done.stdout.endswith("(head)\n")) == (0, True), done.stderr
+        done = _run(*arguments, "health", given=given)
+        assert (done.returncode, f"http://127.0.0.1:{port}/readyz" in done.stderr) == (1, True), done.stderr
 
-    away = {
-        **SPACED,
-        "MOCK_WEBHOOK_SECRETS": "x" * 20,
-        "MIGRATION_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none",
-    }
-    assert _run("--env-file", str(file), "db", "current", given=away).returncode != 0
+    other = _run("--env-file", str(file), "health", given={"PORT": "9"})
+    assert "http://127.0.0.1:9/readyz" in other.stderr
 
 
 def test_what_an_interpreter_reads_at_its_start_may_stand_in_a_file(tmp_path: Path) -> None:

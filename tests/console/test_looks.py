@@ -6,6 +6,7 @@ Pictures of them are taken into docs/screenshots when TAKE_SCREENSHOTS is set.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from tests.money import bring_to, dispute
 from tests.pages.browser import DESKTOP, PHONE, open_browser, overflows, picture, violations
 from tests.refunding import insert_refund, paid_payment
 from tests.webhook_bodies import insert_payment, insert_webhook, webhook
+
+MEMBER = re.compile(r"\b[A-Z][A-Za-z]+\.[A-Z][A-Z_]+\b")
+"""What a member of an enumeration of ours would be shown as by mistake."""
 
 HOSTILE = '{"type": "<script>document.title=\'gone\'</script>", "id": "\u202egpj.exe", "a": ["</pre><b>bold</b>"]}'
 
@@ -258,7 +262,7 @@ def pages(world: World) -> dict[str, str]:
     }
 
 
-SHOWN = ("overview", "webhooks", "webhook", "payment", "command")
+SHOWN = ("overview", "webhooks", "webhook", "payment", "command", "todo", "search")
 """Those that the documentation shows."""
 
 
@@ -280,6 +284,8 @@ def look_at(
         assert answer is not None
         assert answer.status == (404 if name.endswith("-gone") else 400 if name.endswith("-faults") else 200), name
         found = violations(page)
+        if member := MEMBER.search(page.inner_text("body")):
+            found.append(f"{member[0]} is no word for people")
         if found or overflows(page):
             faults[name] = [*found, *(["wider than the screen"] if overflows(page) else [])]
         if name in shown:

@@ -50,7 +50,7 @@ def test_whoever_is_ended_for_a_deadlock_may_try_again(app: Flask, superuser: En
 
 
 def _until_somebody_waits(sql: Sql) -> None:
-    until = monotonic() + 30
+    until = monotonic() + 60
     while not sql("SELECT FROM pg_locks WHERE NOT granted"):
         assert monotonic() < until, "nobody waits"
         sleep(0.005)

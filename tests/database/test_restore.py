@@ -175,7 +175,7 @@ def put_back(town: Town, moment: str) -> Shop:
     owner = node.data.stat()
     os.chown(signal, owner.st_uid, owner.st_gid)
     node.start()
-    wait_until(lambda: node.sql("SELECT pg_is_in_recovery()") == [(False,)], within=30)
+    wait_until(lambda: node.sql("SELECT pg_is_in_recovery()") == [(False,)], within=60)
     return town.open(node)
 
 

@@ -116,7 +116,7 @@ def test_every_process_works_on_several_servers(places: Places, servers: Servers
     upgraded = _flask(settings, "db", "upgrade")
     assert upgraded.returncode == 0, upgraded.stderr
     reference = insert_payment(sql)
-    with stack.run(tmp_path, settings, "web", "worker"), httpx.Client(timeout=20) as client:
+    with stack.run(tmp_path, settings, "web", "worker"), httpx.Client(timeout=60) as client:
         answer = client.post(
             f"http://127.0.0.1:{settings['PORT']}/api/payments/webhook",
             content=webhook(reference),

@@ -32,9 +32,6 @@ from tests.conftest import ROOT
 
 FILE: Final = ROOT / "deploy" / "compose" / "compose.yaml"
 
-SITE_PACKAGES: Final = "/opt/checkout/lib/python3.11/site-packages"
-"""Where the image has what a checkout has at its top."""
-
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?P<how>:?-)?(?P<default>[^}]*)\})")
 
 
@@ -120,8 +117,7 @@ class Project:
         """Whether its health check says so."""
         if name == "valkey":  # its own program for that is in no wheel
             return _answers_ping(self.ports["valkey"])
-        kind, *command = self.services[name]["healthcheck"]["test"]
-        assert kind == "CMD"
+        command = self.health_command(name)
         if name == "postgres":
             command = [str(_installed_postgres() / "bin" / command[0]), *command[1:], f"--port={self.ports[name]}"]
         return subprocess.run(command, env=self.environment(name), capture_output=True, check=False).returncode == 0
@@ -135,8 +131,11 @@ class Project:
                 self._start(name)
             self._await_condition(name, "service_completed_successfully")
 
-    def seen(self, name: str) -> dict[str, str]:
-        """The environment that the service's own program would begin with: its entry point, with another program."""
+    def seen(self, name: str, command: Sequence[str] | None = None) -> dict[str, str]:
+        """The environment that the service's own program would begin with: its entry point, with another program.
+
+        Or that of its health check, by ``command``.
+        """
         self._mount(name)
         place = self.folder / "seeing"
         place.mkdir(exist_ok=True)
@@ -145,7 +144,8 @@ class Project:
         program.chmod(0o755)
         environment = self.environment(name)
         environment["PATH"] = f"{place}{os.pathsep}{os.defpath}"
-        done = subprocess.run(self.command(name), env=environment, capture_output=True, text=True, check=True)
+        whole = command or self.command(name)
+        done = subprocess.run(whole, env=environment, capture_output=True, text=True, check=True)
         return dict(pair.split("=", 1) for pair in done.stdout.split("\0") if pair)
 
     def command(self, name: str) -> list[str]:
@@ -153,6 +153,12 @@ class Project:
         return [
             self._placed(name, part) for part in (*self.services[name]["entrypoint"], *self.services[name]["command"])
         ]
+
+    def health_command(self, name: str) -> list[str]:
+        """What docker runs beside the process, with the container's environment, to see whether the service is well."""
+        kind, *command = self.services[name]["healthcheck"]["test"]
+        assert kind == "CMD"
+        return [self._placed(name, part) for part in command]
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
@@ -248,8 +254,7 @@ class Project:
         """With folders and ports of this machine."""
         for host in ("postgres", "valkey"):
             text = re.sub(rf"\b{host}:\d+", f"127.0.0.1:{self.ports[host]}", text)
-        text = re.sub(r"(?<![\w/])(?=/(?:tmp|etc/checkout)\b)", str(self._root(name)), text)
-        return text.replace(SITE_PACKAGES, str(ROOT))
+        return re.sub(r"(?<![\w/])(?=/(?:tmp|etc/checkout)\b)", str(self._root(name)), text)
 
 
 @contextmanager

@@ -33,7 +33,9 @@ def skip_unless_here() -> None:
     """Skip, and say so, where an image cannot be made."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing or os.geteuid() != 0:
-        pytest.skip(f"no image is built: {', '.join(missing) or 'root'} is missing; .ci/run installs the programs")
+        pytest.skip(
+            f"no image is built: {', '.join(missing) or 'root'} is missing; CONTRIBUTING.md says what installs them"
+        )
     release = Path("/etc/os-release").read_text(encoding="utf-8")
     if "VERSION_CODENAME=bookworm" not in release:
         pytest.skip("no image is built: the base image's packages come from Debian 12, which this is not")
@@ -124,7 +126,7 @@ class Container:
     def __exit__(self, *_: object) -> None:
         whole = ["runc", "--root", self._state, "delete", "--force", self.name]
         subprocess.run(whole, capture_output=True, check=False)
-        self.process.wait(30)
+        self.process.wait(60)
 
     def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in it, as docker runs an image's health check."""
@@ -138,10 +140,9 @@ class Container:
         found: list[str] = json.loads(seen.stdout)
         return found
 
-    def stop(self, *, within: float) -> int:
-        """Ask it to end, as every runtime does, and wait; the status."""
+    def ask_to_end(self) -> None:
+        """Ask its first process to end, as every runtime does."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(within)
 
 
 _LIST: Final = """

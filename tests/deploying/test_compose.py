@@ -1,7 +1,11 @@
-"""compose.yaml: by the schema, and what it says run for real, as processes; docker itself is not here."""
+"""compose.yaml: by the schema, and what it says run for real, as processes; docker itself is not here.
+
+All of it at once is run by ``make test-install``; the others are its short cut.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -12,13 +16,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from checkout_service.local.demo_catalog import CATALOGUE
 from checkout_service.local.purchase import buy
 from checkout_service.settings.secret_holders import FILES_OF_PROCESS, files_with, may_hold
 from tests.conftest import ROOT
-from tests.deploying.compose import FILE, Project, project, read
+from tests.deploying.compose import FILE, PORTS, Project, project, read
 from tests.in_node import PACKAGES, find_node
 
-CATALOGUE = ROOT / "checkout_service" / "local" / "demo_catalog.jsonl"
 DOCKERFILE = (ROOT / "deploy" / "image" / "Dockerfile").read_text(encoding="utf-8")
 
 
@@ -44,11 +48,14 @@ def services() -> Iterator[Project]:
         folder = Path(name)
         shop = folder / "volumes" / "shop"
         shop.mkdir(parents=True)
-        (shop / "shop.env").write_text("ORDER_NUMBER_PREFIX=SHOP-\nWEB_CONCURRENCY=1\nWORKER_CONCURRENCY=1\n")
+        (shop / "shop.env").write_text(
+            "ORDER_NUMBER_PREFIX=SHOP-\nWEB_CONCURRENCY=1\nWORKER_CONCURRENCY=1\nFLOWER_URL_PREFIX=/queues/\n"
+        )
         with project(folder) as found:
             yield found
 
 
+@pytest.mark.slow
 def test_one_command_makes_all_and_sells(services: Project) -> None:
     services.up("demo")
 
@@ -61,6 +68,9 @@ def test_one_command_makes_all_and_sells(services: Project) -> None:
 
     user, _, password = settings["CONSOLE_BASIC_AUTH"].partition(":")
     assert httpx.get(f"{base}/ops", auth=(user, password), follow_redirects=True, timeout=30).status_code == 200
+
+    flower = f"http://127.0.0.1:{services.ports['flower']}"
+    assert [httpx.get(flower + path).status_code for path in ("/queues/healthcheck", "/healthcheck")] == [200, 404]
 
     # Once more, as after a release: nothing that was made is made anew.
     before = {path: path.read_bytes() for path in services.folder.glob("volumes/*/*.env")}
@@ -84,6 +94,23 @@ def test_one_command_makes_all_and_sells(services: Project) -> None:
     assert not [value for value in secrets if value in logs], "no secret is shown"
 
     assert set(services.down().values()) == {0}
+
+
+def test_a_health_check_reads_what_its_process_was_given(services: Project) -> None:
+    """Docker runs it beside the process, with the container's environment, in which no file of a shop is."""
+    checks = {name: each["healthcheck"].get("test", [])[-2:] for name, each in services.services.items()
+             if "checkout" in each.get("healthcheck", {}).get("test", [])}  # fmt: skip
+    assert set(checks) == {*PORTS}
+    for name, words in checks.items():
+        # For whom it asks comes last; the web is what is asked without a name.
+        assert words == (["checkout", "health"] if name == "web" else ["health", name])
+        (volume,) = (volume.split(":")[0] for volume in services.services[name]["volumes"])
+        given = services.folder / "volumes" / volume / "settings.env"
+        given.parent.mkdir(exist_ok=True)
+        given.write_text("FLOWER_URL_PREFIX=/queues/\nMANAGEMENT_PORT=9000\n")
+        seen = services.seen(name, services.health_command(name))
+        assert (seen["FLOWER_URL_PREFIX"], seen["MANAGEMENT_PORT"]) == ("/queues/", "9000"), name
+        assert seen == services.seen(name)
 
 
 def test_each_process_finds_its_own_secrets_and_no_others() -> None:
@@ -163,7 +190,8 @@ def test_what_runs_is_what_the_image_says() -> None:
         assert ("healthcheck" in service) == (service["restart"] != "no"), name
     health = re.search(r"HEALTHCHECK .*CMD (\[.+\])$", DOCKERFILE, re.M)
     assert health
-    assert ours["web"]["healthcheck"]["test"] == ["CMD", *health[1].strip("[]").replace('"', "").split(", ")]
+    command = json.loads(health[1])
+    assert ours["web"]["healthcheck"]["test"] == ["CMD", *ours["web"]["entrypoint"][:-1], *command]
     published = [port for each in ours.values() for port in each.get("ports", [])]
     assert published
     assert all(port.startswith("127.0.0.1:") for port in published), "what is open to all is for a proxy to say"

@@ -1,6 +1,7 @@
 """The image, built and run: migrations, a purchase, probes, and an end that leaves nothing half done.
 
-It takes a minute. Where programs or rights are missing it is skipped, and says so.
+It takes two minutes, and is run by ``make test-install``; ``test_image_files.py`` is its short cut. Where programs or
+rights are missing it is skipped, and says so.
 """
 
 from __future__ import annotations
@@ -8,27 +9,54 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
-from checkout_service.local.purchase import buy
+from checkout_service.local.demo_catalog import CATALOGUE
+from checkout_service.local.purchase import Purchase, buy
 from checkout_service.local.servers import free_port
-from tests.conftest import ROOT, Servers
+from checkout_service.providers.adapters.mock.provider import sign
+from tests.conftest import Servers, Sql
 from tests.deploying.containers import Container, Image, built_image, skip_unless_here
 from tests.faults.proxy import open_proxy
 from tests.flower_pages import stack
 from tests.flower_pages.stack import eventually
 
-CATALOGUE = ROOT / "checkout_service" / "local" / "demo_catalog.jsonl"
-DEMO = "/opt/checkout/lib/python3.11/site-packages/checkout_service/local/demo_catalog.jsonl"
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 UNHURRIED = 90.0
 """Seconds in which each process has ended on a machine that does much else; what it may take is tested elsewhere."""
+
+
+WARM = "worker: Warm shutdown (MainProcess)"
+
+BODY = b'{"signature": "nobody\'s"}'
+HALF = b"POST /api/payments/webhook HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+HALF += b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY[:5]
+REST = BODY[5:]
+"""A request that is half there; whatever it says is committed, and then judged by a worker."""
+
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+
+
+@contextmanager
+def slow_settling(sql: Sql) -> Iterator[None]:
+    """Until the block ends a webhook's last state takes three seconds to be written."""
+    sql("""CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN PERFORM pg_sleep(3); RETURN new; END $$""")
+    try:
+        sql("""CREATE TRIGGER slowly BEFORE UPDATE ON webhook_deliveries FOR EACH ROW
+               WHEN (new.processed_at IS NOT NULL) EXECUTE FUNCTION slowly()""")
+        yield
+    finally:
+        sql("DROP FUNCTION slowly CASCADE")
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +79,7 @@ def environment(servers: Servers) -> Iterator[dict[str, str]]:
         }
 
 
-def test_the_image_sells_and_ends_cleanly(image: Image, environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_image_sells_and_ends_cleanly(image: Image, environment: dict[str, str], sql: Sql, tmp_path: Path) -> None:
     def run(name: str, *command: str) -> Container:
         return Container(image, tmp_path, name, command, environment)
 
@@ -62,13 +90,13 @@ def test_the_image_sells_and_ends_cleanly(image: Image, environment: dict[str, s
     with ExitStack() as containers:
         processes = ("web", "worker", "housekeeping", "sender", "beat", "flower")
         running = {name: containers.enter_context(run(name, name)) for name in processes}
-        web = running["web"]
+        web, worker = running["web"], running["worker"]
         health = image.config["Healthcheck"]["Test"]
         assert health[0] == "CMD"
         eventually(lambda: web.execute(*health[1:]).returncode == 0, within=UNHURRIED)
         eventually(lambda: _answers(f"http://127.0.0.1:{environment['FLOWER_PORT']}/healthcheck"), within=UNHURRIED)
 
-        with run("import", "catalog", "import", DEMO) as catalogue:
+        with run("demo", "catalog", "demo") as catalogue:
             assert catalogue.process.wait(UNHURRIED) == 0, catalogue.log.read_text()
         bought = buy(base, environment, CATALOGUE, lambda *_: None)
         assert bought.order_id
@@ -80,12 +108,38 @@ def test_the_image_sells_and_ends_cleanly(image: Image, environment: dict[str, s
         for name, container in running.items():
             assert container.process.poll() is None, f"{name} ended: {container.log.read_text()[-2000:]}"
             assert len(container.processes()) >= (1 if name in {"beat", "flower"} else 2)
-        statuses = {name: container.stop(within=UNHURRIED) for name, container in running.items()}
+
+        # The kernel ends what is left of a container when its first process does, whatever that was busy with: an exit
+        # status shows nothing. So each is asked to end in the middle of something that its children do.
+        with slow_settling(sql), socket.create_connection(("127.0.0.1", int(environment["PORT"])), timeout=30) as buyer:
+            buyer.sendall(HALF)
+            settling = _report_again(bought, base, environment, sql)
+            eventually(lambda: sql(SLEEPING)[0].count == 1, within=UNHURRIED)
+            for container in running.values():
+                container.ask_to_end()
+            eventually(lambda: WARM in worker.log.read_text(), within=UNHURRIED)
+            assert _state(sql, settling) == "received", "the worker had nothing to do any more: this shows nothing"
+            assert worker.process.poll() is None
+            eventually(lambda: not _answers(f"{base}/livez"), within=UNHURRIED)
+            assert web.process.poll() is None
+            buyer.sendall(REST)
+            answer = buyer.recv(4096).decode()
+            statuses = {name: container.process.wait(UNHURRIED) for name, container in running.items()}
         logs = {name: container.log.read_text() for name, container in running.items()}
 
     assert statuses == dict.fromkeys(running, 0), logs
-    # The kernel ends what is left when the first process does; who was asked to end has said so.
     assert not [name for name, log in logs.items() if "Traceback" in log or "Read-only file system" in log]
+
+    assert answer.startswith("HTTP/1.1 202 "), answer
+    taken = json.loads(answer.rpartition("\r\n\r\n")[2])["delivery_id"]
+    assert _state(sql, taken) == "received", "what was answered is committed"
+    after = logs["worker"].partition(WARM)[2]
+    assert f"delivery_id={settling}" in after, "the worker's child was through with it, after it was asked to end"
+    assert _state(sql, settling) == "applied"
+    for name in ("worker", "housekeeping", "sender"):
+        assert WARM in logs[name], name
+    assert re.search(r"Stopping worker-1\n.*Stopped worker-1\n.*shutdown completed", logs["web"], re.S)
+    assert "shutting down" in logs["flower"]
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{base}/livez", timeout=5)
 
@@ -131,6 +185,19 @@ def test_what_is_in_the_image_is_listed_there(image: Image) -> None:
 VERSION = "org.opencontainers.image.version"
 
 
+def _report_again(bought: Purchase, base: str, environment: dict[str, str], sql: Sql) -> str:
+    """Tell the web of the paid payment once more, by another event; the webhook's id."""
+    (payment,) = sql("SELECT provider_ref FROM payments WHERE id = :id", id=bought.payment_id)
+    webhook = {"provider_ref": payment.provider_ref, "status": "paid", "raw_data": {"event_id": "evt_again"}}
+    answer = httpx.post(f"{base}/api/payments/webhook", json=sign(webhook, environment["MOCK_WEBHOOK_SECRETS"]))
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["delivery_id"])
+
+
+def _state(sql: Sql, delivery: str) -> str:
+    return str(sql("SELECT state FROM webhook_deliveries WHERE id = :id", id=delivery)[0].state)
+
+
 def _metadata(folder: Path) -> tuple[str, str]:
     text = (folder / "METADATA").read_text(encoding="utf-8")
     name, version = (re.search(rf"^{field}: (.+)$", text, re.M) for field in ("Name", "Version"))
@@ -155,6 +222,6 @@ def _may_be_written(image: Image, path: Path) -> bool:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=10).status_code == 200
+        return httpx.get(url, timeout=60).status_code == 200
     except httpx.TransportError:
         return False

@@ -171,7 +171,7 @@ def test_purchases_go_through_while_connections_are_shared(
     with (
         stack.run(tmp_path, settings, "web", "worker", "housekeeping", "beat"),
         httpx.Client(
-            base_url=f"http://127.0.0.1:{settings['PORT']}", headers=dict(customer.headers), timeout=20
+            base_url=f"http://127.0.0.1:{settings['PORT']}", headers=dict(customer.headers), timeout=60
         ) as web,
     ):
         # Enough for all of them at once: two sessions that are opened together each hold their own pieces.

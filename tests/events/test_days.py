@@ -22,11 +22,10 @@ from worker.events.days import turn_days
 __all__ = ["make_worker", "worker"]  # fixtures
 
 TABLES = ("events", "event_numbers", "event_attempts")
-TODAY = datetime.now(UTC).date()
 
 
 def day(ago: int) -> date:
-    return TODAY - timedelta(days=ago)
+    return datetime.now(UTC).date() - timedelta(days=ago)
 
 
 def partitions(sql: Sql, table: str) -> list[str]:
@@ -46,6 +45,16 @@ def named(table: str, *ago: int) -> list[str]:
 def made(sql: Sql) -> Iterator[None]:
     """Leaves the days that a migration leaves."""
     yield
+    _leave_the_days_of_a_migration(sql)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def of_this_day(one_day: None, sql: Sql) -> None:
+    """The migration may have been on the day before."""
+    _leave_the_days_of_a_migration(sql)
+
+
+def _leave_the_days_of_a_migration(sql: Sql) -> None:
     sql("DELETE FROM events")
     sql("DELETE FROM event_numbers")
     sql("DELETE FROM event_attempts")

@@ -202,7 +202,7 @@ def test_head_waits_too_and_what_follows_on_the_connection(web: Web, sql: Sql) -
 def test_who_hung_up_keeps_a_place_until_the_deadline_alone(web: Web, sql: Sql) -> None:
     async def hang_up() -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", web.port)
-        writer.write(head(f"{PATH}?wait=2", reader()))
+        writer.write(head(f"{PATH}?wait=6", reader()))
         await when_waiting(web, 1)
         writer.close()
         await when_waiting(web, 0)

@@ -18,11 +18,12 @@ import psycopg
 
 from checkout_service.catalog.operations import import_listings
 from checkout_service.local.data_folder import DATABASE_URLS, ROOT, environment_for, free_ports, take_data_folder
+from checkout_service.local.demo_catalog import CATALOGUE
 from checkout_service.local.guard import Guard
 from checkout_service.local.launch import Server
 from checkout_service.local.processes import ONCE, Process, Processes, read_procfile
 from checkout_service.local.servers import SUPERUSER, Postgres, Valkey, start_postgres, start_valkey
-from checkout_service.local.session import CATALOGUE, DATABASE
+from checkout_service.local.session import DATABASE
 from checkout_service.settings.secret import Secret
 from tests.brokers.rabbit import Rabbit
 from tests.children import children_of_web

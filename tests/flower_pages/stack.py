@@ -84,7 +84,7 @@ def await_page(processes: Processes, url: str) -> None:
     eventually(answers, within=180)
 
 
-def eventually(found: Callable[[], Any], *, within: float = 30.0) -> Any:
+def eventually(found: Callable[[], Any], *, within: float = 60.0) -> Any:
     """What is found, once it is true; fails when that takes longer."""
     deadline = time.monotonic() + within
     while not (value := found()):

@@ -78,8 +78,8 @@ def test_a_failed_task_is_retried_by_the_api(ui: CommandGroup, sql: Sql, failed_
     assert answer.json()["retry-of"] == failed
     new = answer.json()["task-id"]
     assert UUID(new) != UUID(failed)
-    eventually(lambda: state_of(sql, failed_webhook) == "applied", within=30)
-    eventually(lambda: ui.tasks().get(new, {}).get("state") == "SUCCESS", within=30)
+    eventually(lambda: state_of(sql, failed_webhook) == "applied", within=60)
+    eventually(lambda: ui.tasks().get(new, {}).get("state") == "SUCCESS", within=60)
     assert ui.retry(new).status_code == 409, "what succeeded is not retried"
     rows = [tuple(row) for row in sql("SELECT key::text, door, operator, action, subject FROM audit ORDER BY id")]
     assert rows == [
@@ -97,10 +97,10 @@ def test_flowers_own_apply_replays_a_webhook_and_is_in_the_audit(
     answer = ui.client.post("/api/task/async-apply/webhooks.process", json={"args": [str(failed_webhook)]})
 
     assert answer.status_code == 200
-    eventually(lambda: state_of(sql, failed_webhook) == "applied", within=30)
+    eventually(lambda: state_of(sql, failed_webhook) == "applied", within=60)
     (row,) = sql("SELECT * FROM audit WHERE key = CAST(:key AS uuid)", key=answer.json()["task-id"])
     assert (row.door, row.operator, row.subject) == ("flower", "flower", str(failed_webhook))
-    eventually(lambda: [run.state for run in sql("SELECT DISTINCT state FROM command_runs")] == ["done"], within=30)
+    eventually(lambda: [run.state for run in sql("SELECT DISTINCT state FROM command_runs")] == ["done"], within=60)
 
 
 def test_an_operator_retries_with_a_click(ui: CommandGroup, sql: Sql, failed_webhook: UUID, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_an_operator_retries_with_a_click(ui: CommandGroup, sql: Sql, failed_web
         page.screenshot(path=pictures / "flower-retry.png")
         page.get_by_role("button", name="Retry").click()
         new = page.locator(".task-retry-note a").inner_text()
-        eventually(lambda: ui.tasks().get(new, {}).get("state") == "FAILURE", within=30)
+        eventually(lambda: ui.tasks().get(new, {}).get("state") == "FAILURE", within=60)
         assert state_of(sql, failed_webhook) == "failed", "the cause is still there"
 
         mend(sql)
@@ -122,9 +122,9 @@ def test_an_operator_retries_with_a_click(ui: CommandGroup, sql: Sql, failed_web
         page.screenshot(path=pictures / "flower-failed.png")
         row.get_by_role("button", name="Retry").click()
         expect(row.locator(".task-retry-note a")).to_be_visible()
-        eventually(lambda: state_of(sql, failed_webhook) == "applied", within=30)
+        eventually(lambda: state_of(sql, failed_webhook) == "applied", within=60)
         last = row.locator(".task-retry-note a").inner_text()
-        eventually(lambda: ui.tasks().get(last, {}).get("state") == "SUCCESS", within=30)
+        eventually(lambda: ui.tasks().get(last, {}).get("state") == "SUCCESS", within=60)
         page.goto(f"{ui.url}/task/{last}")
         expect(page.locator(".task-details-card")).to_contain_text("SUCCESS")
         assert page.get_by_role("button", name="Retry").count() == 0
@@ -147,9 +147,9 @@ def test_a_stranger_is_refused(ui: CommandGroup, sql: Sql, failed_webhook: UUID)
     failed = ui.await_task(str(failed_webhook))
     mend(sql)
     path = f"{ui.url}/api/task/retry/{failed}"
-    assert httpx.post(path).status_code == 401
-    assert httpx.post(path, auth=("ops", "guessed")).status_code == 401
-    assert httpx.get(f"{ui.url}/failed").status_code == 401
+    assert httpx.post(path, timeout=60).status_code == 401
+    assert httpx.post(path, auth=("ops", "guessed"), timeout=60).status_code == 401
+    assert httpx.get(f"{ui.url}/failed", timeout=60).status_code == 401
     assert state_of(sql, failed_webhook) == "failed"
 
 
@@ -179,7 +179,7 @@ def test_anything_but_exactly_one_id_is_refused(
     delivery = str(uuid4())
     args = [argument.replace("{id}", delivery) if isinstance(argument, str) else [delivery] for argument in arguments]
     sent = celery.send_task("webhooks.process", args=args, kwargs=named, queue="webhooks").id
-    eventually(lambda: ui.tasks().get(sent, {}).get("state") == "FAILURE", within=30)
+    eventually(lambda: ui.tasks().get(sent, {}).get("state") == "FAILURE", within=60)
     before = set(ui.tasks())
 
     answer = ui.retry(sent)

@@ -31,7 +31,7 @@ def flower(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     settings = station.environment(servers, TRUSTED_PROXIES="127.0.0.1/32")
     with (
         station.run(tmp_path_factory.mktemp("flower"), settings, "flower"),
-        httpx.Client(base_url=f"http://127.0.0.1:{settings['FLOWER_PORT']}", timeout=20) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{settings['FLOWER_PORT']}", timeout=60) as client,
     ):
         yield client
 

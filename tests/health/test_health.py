@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
+import psycopg
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import make_url
 
+from checkout_service.app import create_app
 from checkout_service.database.engine import db
+from checkout_service.health import readiness
+from checkout_service.health.readiness import Readiness
 from checkout_service.settings.secret import Secret
+from checkout_service.settings.values import WebSettings
+from tests.apps import close_app
 from tests.conftest import Servers, Sql
 from tests.own_apps import MakeApp
 
+pytestmark = pytest.mark.usefixtures("patience")
+
+BOUND = readiness.ANSWER_WITHIN
 GONE = "127.0.0.1:1"
 IN_TIME = 4.0
 """Seconds; alone it takes one. Those who waited for each other would take eight."""
@@ -100,7 +111,10 @@ def test_a_newer_database_is_ready_since_a_release_migrates_first(client: FlaskC
     assert client.get("/readyz").json["missing"] == []
 
 
-def test_frozen_servers_are_named_in_time_however_many_ask(make_app: MakeApp, frozen_port: int) -> None:
+def test_frozen_servers_are_named_in_time_however_many_ask(
+    make_app: MakeApp, frozen_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "ANSWER_WITHIN", BOUND)
     frozen = Secret(f"redis://127.0.0.1:{frozen_port}/0")
     app = make_app(
         database_url=Secret(f"postgresql+psycopg://x@127.0.0.1:{frozen_port}/x"), redis_url=frozen, broker_url=frozen
@@ -125,3 +139,29 @@ def test_it_recovers_by_itself(make_app: MakeApp, sql: Sql) -> None:
         db.session.remove()
     sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'checkout-web'")
     assert app.test_client().get("/readyz").status_code == 200
+
+
+def test_a_check_that_outlives_its_app_leaves_no_connection_open(
+    settings: WebSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(settings)
+    begun, goes_on = threading.Event(), threading.Event()
+    lent: list[psycopg.Connection[Any]] = []
+
+    def slow() -> dict[str, str]:
+        with db.engine.connect() as connection:
+            lent.append(cast("Any", connection.connection.dbapi_connection))
+            begun.set()
+            assert goes_on.wait(30)
+        return {"database": readiness.OK}
+
+    looking: Readiness = app.extensions["readiness"]
+    monkeypatch.setitem(looking._probes, "database", slow)
+    monkeypatch.setattr(readiness, "ANSWER_WITHIN", 0.0)
+    assert app.test_client().get("/readyz").json["checks"]["database"] == "no answer in time"
+    assert begun.wait(30)
+    close_app(app)
+    assert not lent[0].closed
+    goes_on.set()
+    looking._threads.shutdown(wait=True)
+    assert lent[0].closed

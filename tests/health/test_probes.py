@@ -76,7 +76,7 @@ def answered(probes: Probes, path: str = "/readyz") -> tuple[int, dict[str, Any]
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.005)

@@ -136,7 +136,7 @@ def test_a_key_ends_to_the_second_though_it_is_remembered(
 ) -> None:
     key = made_key(app, "payments:read", options=("--expires-in-days", "1"))
     sql("ALTER TABLE api_keys DISABLE TRIGGER api_keys_guard")
-    ends_at = sql("UPDATE api_keys SET expires_at = now() + interval '2 seconds' RETURNING expires_at")[0].expires_at
+    ends_at = sql("UPDATE api_keys SET expires_at = now() + interval '4 seconds' RETURNING expires_at")[0].expires_at
     sql("ALTER TABLE api_keys ENABLE TRIGGER api_keys_guard")
 
     assert status_of(client, key) == 200

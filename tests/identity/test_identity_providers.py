@@ -91,7 +91,7 @@ def supabase(issuer: str, **changes: Any) -> dict[str, Any]:
 
 def buys(app: Flask, headers: dict[str, str], listing: dict[str, Any]) -> TestResponse:
     """The answer to a first write; waits for the issuer's keys, which a slow machine may take its time to fetch."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         item = {"listing": str(listing["id"]), "qty": 1}
         answer = app.test_client().post("/api/cart/items", json=item, headers=headers)

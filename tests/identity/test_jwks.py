@@ -39,7 +39,7 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return passed.append
 
 
-def eventually(check: object, within: float = 30.0) -> bool:
+def eventually(check: object, within: float = 60.0) -> bool:
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if check():  # type: ignore[operator]

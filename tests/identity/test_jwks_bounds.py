@@ -35,7 +35,7 @@ def issued_app(make_app: MakeApp, issuer: Issuer) -> Flask:
 
 
 def _wait_until(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"
         time.sleep(0.01)

@@ -15,10 +15,11 @@ import pytest
 from sqlalchemy import make_url
 
 from checkout_service.local.data_folder import free_ports, take_data_folder
+from checkout_service.local.demo_catalog import CATALOGUE
 from checkout_service.local.mock_cli import update_server
 from checkout_service.local.purchase import customer_token
 from checkout_service.local.screen import Screen
-from checkout_service.local.session import CATALOGUE, Session, session
+from checkout_service.local.session import Session, session
 from checkout_service.providers.adapters.mock.provider import sign
 
 
@@ -31,11 +32,11 @@ class Town:
         self.user_id = uuid4()
         token = customer_token(self.user_id, self.environment)
         self.customer = httpx.Client(
-            base_url=running.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=10
+            base_url=running.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=60
         )
-        self.web = httpx.Client(base_url=running.base_url, timeout=10)
+        self.web = httpx.Client(base_url=running.base_url, timeout=60)
         user, _, password = self.environment["FLOWER_BASIC_AUTH"].partition(":")
-        self.flower = httpx.Client(base_url=running.flower_url, auth=(user, password), timeout=10)
+        self.flower = httpx.Client(base_url=running.flower_url, auth=(user, password), timeout=60)
 
     def close(self) -> None:
         for client in (self.customer, self.web, self.flower):
@@ -76,7 +77,7 @@ class Town:
             return cursor.fetchall() if cursor.description else []
 
 
-def eventually(check: Callable[[], Any], *, within: float = 30.0) -> Any:
+def eventually(check: Callable[[], Any], *, within: float = 60.0) -> Any:
     """What the check returns once it is true; fails when that takes longer than ``within`` seconds."""
     deadline = time.monotonic() + within
     while not (value := check()):

@@ -51,7 +51,7 @@ def served(request: pytest.FixtureRequest, town: Town, tmp_path: Path) -> Iterat
         if name is not None:
             port = stack.enter_context(proxy(name, tmp_path, upstream=port, compresses=compresses))
         address = f"http://127.0.0.1:{port}"
-        yield stack.enter_context(httpx.Client(base_url=address, headers=town.customer.headers, timeout=10))
+        yield stack.enter_context(httpx.Client(base_url=address, headers=town.customer.headers, timeout=60))
 
 
 def raw(client: httpx.Client, path: str, headers: dict[str, str]) -> tuple[httpx.Response, int]:

@@ -60,7 +60,7 @@ def test_nothing_is_left_of_a_demonstration_that_was_stopped(home: Path, number:
 
         demo.send_signal(number)
 
-        assert demo.wait(timeout=40) == status
+        assert demo.wait(timeout=60) == status
     eventually(lambda: left_in(home) == [] and list(home.iterdir()) == [])
 
 
@@ -118,13 +118,13 @@ def serve_once(data: Path) -> tuple[str, int]:
                 break
         try:
             token = next(line.strip().removeprefix("TOKEN=") for line in shown if line.strip().startswith("TOKEN="))
-            with httpx.Client(base_url=f"http://127.0.0.1:{environment['PORT']}", timeout=10) as web:
+            with httpx.Client(base_url=f"http://127.0.0.1:{environment['PORT']}", timeout=60) as web:
                 cart = web.get("/api/cart", headers={"Authorization": f"Bearer {token}"})
             assert cart.status_code in {200, 404}, "the token that it shows is good"
             payments = follow_up(data)
         finally:
             run.send_signal(signal.SIGINT)
-            run.wait(timeout=40)
+            run.wait(timeout=60)
     assert run.returncode == 0, "".join(shown)
     return "".join(shown), payments
 

@@ -55,14 +55,14 @@ def house(provider: MockServer, collector: Collector) -> Iterator[House]:
 
 @pytest.fixture
 def web(house: House) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=house.base_url, timeout=10) as client:
+    with httpx.Client(base_url=house.base_url, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 def customer(house: House) -> Iterator[httpx.Client]:
     token = customer_token(uuid4(), house.environment)
-    with httpx.Client(base_url=house.base_url, timeout=10, headers={"Authorization": f"Bearer {token}"}) as client:
+    with httpx.Client(base_url=house.base_url, timeout=60, headers={"Authorization": f"Bearer {token}"}) as client:
         yield client
 
 

@@ -28,7 +28,7 @@ def glass(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def send(port: int, *lines: bytes, path: bytes = b"/", method: bytes = b"GET") -> Answer:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         head = [method + b" " + path + b" HTTP/1.1", b"Host: 127.0.0.1:%d" % port, *lines]
         connection.sendall(b"\r\n".join(head) + b"\r\n\r\n")
         return read_answer(connection)
@@ -98,8 +98,8 @@ def test_what_is_for_those_who_run_it_stops_there(glass: int) -> None:
 
 def test_a_body_is_bounded_and_whole(glass: int) -> None:
     url = f"http://127.0.0.1:{glass}/api/payments/webhook"
-    assert httpx.post(url, content=b" " * 256 * 1024).json()["length"] == 256 * 1024
-    answer = httpx.post(url, content=b" " * (256 * 1024 + 1))
+    assert httpx.post(url, content=b" " * 256 * 1024, timeout=60).json()["length"] == 256 * 1024
+    answer = httpx.post(url, content=b" " * (256 * 1024 + 1), timeout=60)
     assert answer.status_code in {413, 502}  # Caddy 2.6 says 502 of a body that it would not read to its end
 
 
@@ -124,7 +124,7 @@ def test_behind_a_proxy_a_neighbours_cookie_hides_nothing(town: Town, tmp_path: 
         answer = send(port, b"Cookie: " + NEIGHBOUR + b"; " + ours, path=b"/cart")
         assert answer.status == 200
         assert "set-cookie" not in answer.headers, "it is the same guest"
-        webhook = httpx.post(f"http://127.0.0.1:{port}/api/payments/webhook", json={"a": 1})
+        webhook = httpx.post(f"http://127.0.0.1:{port}/api/payments/webhook", json={"a": 1}, timeout=60)
         assert webhook.status_code == 202
 
 
@@ -140,12 +140,12 @@ def test_nginx_counts_connections_by_address(tmp_path: Path, town: Town, caller:
     with ExitStack() as stack:
         port = stack.enter_context(proxy("nginx", tmp_path, upstream=upstream))
         for _ in range(100):
-            sender = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            sender = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
             sender.sendall(b"\r\n".join(slow))
         assert send(port, _played(same), path=b"/api/cart").status == 429
         assert send(port, _played(other), path=b"/api/cart").status == 401, "others are served"
         url, headers = f"http://127.0.0.1:{port}/api/payments/webhook", {"X-Played-Address": same}
-        assert httpx.post(url, json={"a": 1}, headers=headers).status_code == 202, "providers have more"
+        assert httpx.post(url, json={"a": 1}, headers=headers, timeout=60).status_code == 202, "providers have more"
 
 
 def _played(address: str) -> bytes:

@@ -7,9 +7,10 @@ import pytest
 import redis
 
 from checkout_service.local.__main__ import first_purchase
+from checkout_service.local.demo_catalog import CATALOGUE
 from checkout_service.local.purchase import buy
 from checkout_service.local.screen import Screen
-from checkout_service.local.session import CATALOGUE, Session
+from checkout_service.local.session import Session
 from tests.journeys.conftest import Town, eventually
 
 
@@ -22,7 +23,7 @@ def test_a_purchase_is_paid_through_web_queue_and_worker(running: Session) -> No
     assert steps[-3:] == ["POST /api/payments/webhook", "GET /api/payments/…", "GET /api/orders/…"]
     assert purchase.order_number is not None
     assert int(purchase.order_number) >= 1
-    counted = httpx.get(f"{running.base_url}/metrics").text
+    counted = httpx.get(f"{running.base_url}/metrics", timeout=60).text
     for series in ('webhook_deliveries_total{provider="mock",state="applied"}', "webhook_delivery_lag_seconds_count"):
         (line,) = [line for line in counted.splitlines() if line.startswith(series)]
         assert float(line.split()[-1]) >= 1, "one machine has one place to look at"

@@ -115,7 +115,7 @@ def test_each_has_its_status_and_says_whether_the_connection_goes_on(
     town: Town, request_: bytes, status: int, slug: str | None
 ) -> None:
     port = town.web.base_url.port
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(request_)
         answer = read_answer(connection)
         assert answer.status == status
@@ -137,13 +137,13 @@ def test_nothing_of_that_was_filed(town: Town) -> None:
     ((before,),) = town.sql("SELECT count(*) FROM webhook_deliveries")
     for name, (request_, _, _) in REQUESTS.items():
         if request_.startswith(WEBHOOK) and "too large" not in name:
-            with socket.create_connection(("127.0.0.1", town.web.base_url.port), timeout=10) as connection:
+            with socket.create_connection(("127.0.0.1", town.web.base_url.port), timeout=60) as connection:
                 connection.sendall(request_)
                 read_answer(connection)
     assert town.sql("SELECT count(*) FROM webhook_deliveries") == [(before,)]
 
 
 def test_a_host_may_be_missing_in_http_1_0(town: Town) -> None:
-    with socket.create_connection(("127.0.0.1", town.web.base_url.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", town.web.base_url.port), timeout=60) as connection:
         connection.sendall(b"GET /api/openapi.json HTTP/1.0\r\n\r\n")
         assert read_answer(connection).status == 200

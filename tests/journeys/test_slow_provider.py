@@ -38,22 +38,22 @@ def test_webhooks_are_taken_while_every_purchase_waits_for_the_provider(
     callers = [{"Authorization": f"Bearer {customer_token(uuid4(), town.environment)}"} for _ in range(6)]
     for caller in callers:
         item = {"listing": listing, "qty": 1}
-        httpx.post(f"{base}/api/cart/items", json=item, headers=caller, timeout=20).raise_for_status()
-    mock_provider.behave(seconds=3)
+        httpx.post(f"{base}/api/cart/items", json=item, headers=caller, timeout=60).raise_for_status()
+    mock_provider.behave(seconds=6)
 
     def purchase(caller: dict[str, str]) -> httpx.Response:
-        cart = httpx.get(f"{base}/api/cart", headers=caller, timeout=20).json()["id"]
+        cart = httpx.get(f"{base}/api/cart", headers=caller, timeout=60).json()["id"]
         return httpx.post(
             f"{base}/api/checkout/session",
             json={"cart_id": cart},
             headers={**caller, "Idempotency-Key": "purchase"},
-            timeout=20,
+            timeout=60,
         )
 
     with ThreadPoolExecutor(6) as crowd:
         purchases = [crowd.submit(purchase, caller) for caller in callers]
         eventually(lambda: mock_provider.calls.get("open", 0) >= 6)
-        webhook = httpx.post(f"{base}/api/payments/webhook", json={"signature": "none"}, timeout=10)
+        webhook = httpx.post(f"{base}/api/payments/webhook", json={"signature": "none"}, timeout=60)
         waiting = [future for future in purchases if not future.done()]
 
         assert webhook.status_code == 202

@@ -51,7 +51,7 @@ def local_stripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield base
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=60)
 
 
 def _answers(base: str) -> bool:
@@ -65,7 +65,7 @@ class Shopper:
     """A customer's browser: our API with a token, and Stripe with a client secret, by Stripe's own SDK."""
 
     def __init__(self, customer: Customer, base: str, local_stripe: str) -> None:
-        self._api = httpx.Client(base_url=base, headers=dict(customer.headers), timeout=20)
+        self._api = httpx.Client(base_url=base, headers=dict(customer.headers), timeout=60)
         self._local = local_stripe
         self._sdk = stripe.StripeClient(API_KEY, base_addresses={"api": local_stripe}).v1
 
@@ -93,7 +93,7 @@ class Shopper:
     def authenticate(self, session: dict[str, Any], *, success: bool) -> None:
         intent = session["payment_token"].partition("_secret_")[0]
         form = {"key": "pk_test_x", "client_secret": session["payment_token"], "success": str(success).lower()}
-        httpx.post(f"{self._local}/v1/payment_intents/{intent}/_authenticate", data=form).raise_for_status()
+        httpx.post(f"{self._local}/v1/payment_intents/{intent}/_authenticate", data=form, timeout=60).raise_for_status()
 
     def close(self) -> None:
         self._api.close()
@@ -116,7 +116,7 @@ def house(servers: Servers, local_stripe: str, logs: Path) -> Iterator[str]:
     with station.run(logs, settings, "web", "worker"):
         base = f"http://127.0.0.1:{settings['PORT']}"
         hook = {"url": f"{base}/api/payments/webhook/stripe", "secret": SECRET}
-        httpx.post(f"{local_stripe}/_config/webhooks/ours", data=hook).raise_for_status()
+        httpx.post(f"{local_stripe}/_config/webhooks/ours", data=hook, timeout=60).raise_for_status()
         yield base
 
 

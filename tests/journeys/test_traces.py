@@ -99,7 +99,7 @@ def travel(house: House, provider: MockServer, shop: Receiver, collector: Collec
     house.sql("UPDATE listings SET unit_price = 40, currency = 'USD' WHERE id = %(id)s", id=listing)
     customer = str(uuid4())
     token = customer_token(customer, house.environment)  # type: ignore[arg-type]  # any text is a subject
-    with httpx.Client(base_url=house.base_url, timeout=10) as web:
+    with httpx.Client(base_url=house.base_url, timeout=60) as web:
         web.headers["traceparent"] = STRANGER
         named = {"Authorization": f"Bearer {token}"}
         web.post("/api/cart/items", json={"listing": listing, "qty": 1}, headers=named).raise_for_status()

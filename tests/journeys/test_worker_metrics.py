@@ -35,14 +35,15 @@ def test_a_workers_page_adds_up_what_its_children_count(
         (folder,) = Path(environment["TMPDIR"]).glob("checkout-metrics-*")
         for number in (1, 2, 3):
             post_webhook(client, webhook(insert_payment(sql)))
-            eventually(lambda expected=number: _applied(environment) == expected, within=30)
+            eventually(lambda expected=number: _applied(environment) == expected, within=60)
             # Whoever did the work is gone, so the next webhook is another child's.
             children = {child.pid: child for child in psutil.Process(master.pid).children()}
             for pid in children.keys() & _counters(folder):
                 children[pid].kill()
         assert len(_counters(folder) - {master.pid}) == 3
 
-    assert list(Path(environment["TMPDIR"]).glob("checkout-metrics-*")) == [], "it is gone with its worker"
+    # It is gone with the last of its worker's processes.
+    eventually(lambda: list(Path(environment["TMPDIR"]).glob("checkout-metrics-*")) == [])
 
 
 def test_beat_and_flower_make_no_folder(environment: Mapping[str, str], tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_what_is_held_back_is_void_once(server: MockServer, provider: MockProvid
 
 def test_a_capture_whose_answer_was_lost_is_made_once(server: MockServer, provider: MockProvider) -> None:
     server.bank.move(REFERENCE, BY_NAME["authorize"].moves)  # type: ignore[arg-type]
-    httpx.put(f"{server.url}/_behaviour", json={"after": "drop", "times": 1})
+    httpx.put(f"{server.url}/_behaviour", json={"after": "drop", "times": 1}, timeout=60)
     with pytest.raises(ProviderUnavailableError):
         provider.capture(HELD, request_id=REQUEST_ID, amount=Decimal("20.00"), final=False)
 
@@ -272,7 +272,7 @@ def test_with_manual_capture_paying_holds_the_money_back(server: MockServer) -> 
     if provider._api and provider._api._client:
         provider._api._client.close()
 
-    httpx.post(f"{server.url}/pay/{held.provider_ref}", data={"action": "pay", "return_to": BACK})
+    httpx.post(f"{server.url}/pay/{held.provider_ref}", data={"action": "pay", "return_to": BACK}, timeout=60)
 
     payment = server.bank.held(held.provider_ref)
     assert payment is not None

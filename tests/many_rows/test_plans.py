@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,6 +16,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import make_url
 
+from checkout_service.database.engine import transaction
+from checkout_service.refunds.settling import waiting_reports
 from tests.apps import open_app
 from tests.conftest import Servers, Sql
 from tests.console.conftest import Operator, console_settings
@@ -117,6 +120,16 @@ def test_no_task_over_webhooks_reads_or_sorts_a_whole_table(filled: dict[str, An
         assert prune().startswith("pruned ")
     assert len(seen) > 12
     assert not wrong(seen)
+
+
+@pytest.mark.usefixtures("worker")
+def test_webhooks_that_wait_for_a_refund_are_found_by_their_payment_under_its_lock(filled: dict[str, Any]) -> None:
+    """However many others are pending."""
+    with explained() as seen, transaction() as connection:
+        waiting_reports("mock", "mock_pi_1", amount=Decimal("1.00"), currency="USD", connection=connection)
+    ((query, _, plan),) = [each for each in seen if "webhook_deliveries" in each[0]]
+    assert not wrong(seen)
+    assert "webhook_deliveries_waits_for_refund" in json.dumps(plan), query
 
 
 def test_what_is_looked_for_is_found_where_it_is() -> None:

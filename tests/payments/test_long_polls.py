@@ -236,7 +236,7 @@ def test_who_has_no_version_of_it_or_another_is_answered_at_once(web: Web, sql: 
 
 def test_a_token_that_ended_meanwhile_reads_nothing_more(web: Web, sql: Sql) -> None:
     payment = fresh(web, sql)
-    soon = known_as(owner(sql, payment), exp=datetime.now(UTC) + timedelta(seconds=2))
+    soon = known_as(owner(sql, payment), exp=datetime.now(UTC) + timedelta(seconds=5))
     waits = Payment(payment.id, payment.headers | soon)
 
     def later() -> None:
@@ -290,7 +290,7 @@ def test_who_hung_up_keeps_a_place_until_the_deadline_alone(web: Web, sql: Sql) 
 
     async def hang_up() -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", web.port)
-        writer.write(head(f"{payment.path}?wait=3", payment.headers))
+        writer.write(head(f"{payment.path}?wait=6", payment.headers))
         await when_waiting(web, 1)
         writer.close()
 

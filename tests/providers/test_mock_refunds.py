@@ -47,7 +47,7 @@ def server() -> Iterator[MockServer]:
 @pytest.fixture
 def http(server: MockServer) -> Iterator[httpx.Client]:
     """The server, with one payment of 100.00 that is paid."""
-    with httpx.Client(base_url=server.url) as http:
+    with httpx.Client(base_url=server.url, timeout=60) as http:
         http.put("/_behaviour", json={})
         http.delete("/_payments")
         http.put(f"/_payments/{REFERENCE}", json={"status": "paid", "amount": "100.00", "currency": "USD"})

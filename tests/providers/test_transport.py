@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from time import sleep
 from typing import Any
 
 import httpx
@@ -172,10 +171,11 @@ def test_a_key_that_no_header_can_hold_is_unreadable() -> None:
 
 
 def test_several_calls_that_answer_one_question_share_the_time_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "READ_WITHIN", 0.2)
+    now = [0.0]
+    monkeypatch.setattr(transport, "monotonic", lambda: now[0])
 
     def slow(_: httpx.Request) -> httpx.Response:
-        sleep(0.15)
+        now[0] += 0.75 * transport.READ_WITHIN
         return FINE
 
     api = calling(slow)

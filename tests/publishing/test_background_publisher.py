@@ -38,7 +38,7 @@ def own_app(make_app: MakeApp, own_valkey: Valkey) -> Flask:
 
 def messages(broker: redis.Redis, count: int) -> list[dict[str, Any]]:
     """The headers of that many messages, oldest first."""
-    until = monotonic() + 30
+    until = monotonic() + 60
     while broker.llen(QUEUE) < count:
         assert monotonic() < until, f"{broker.llen(QUEUE)} messages in place of {count}"
         sleep(0.01)

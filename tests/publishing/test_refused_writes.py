@@ -24,6 +24,8 @@ from checkout_service.tasks import TaskName
 from tests.apps import MakeApp, _leave_pools
 from tests.no_writes import KINDS, taking_no_writes
 
+pytestmark = pytest.mark.usefixtures("patience")
+
 
 @pytest.fixture
 def primary(tmp_path: Path) -> Iterator[Valkey]:

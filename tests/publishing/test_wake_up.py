@@ -41,7 +41,7 @@ def messages(broker: redis.Redis) -> list[dict[str, Any]]:
 
 
 def wait_for_messages(broker: redis.Redis, count: int) -> list[dict[str, Any]]:
-    until = monotonic() + 30
+    until = monotonic() + 60
     while len(found := messages(broker)) < count:
         assert monotonic() < until, f"{len(found)} messages in place of {count}"
         sleep(0.01)
@@ -82,11 +82,12 @@ def test_a_backlog_rings_once_a_second_at_most(client: FlaskClient, broker: redi
     started = monotonic()
     for _ in range(60):
         post_webhook(client, webhook("mock_pi_1"))
-    sleep(0.1)
+    wait_for_messages(broker, 1)
+    woken = len(messages(broker))
     seconds = monotonic() - started
 
     assert len(webhooks()) == 60
-    assert 1 <= len(messages(broker)) <= seconds + 2
+    assert woken <= seconds + 2
 
 
 def test_webhook_stored_after_the_wake_up_was_answered_sends_another_at_once(
@@ -142,7 +143,7 @@ def test_a_wake_up_that_could_not_be_sent_is_given_back(
     post_webhook(client, webhook("mock_pi_1"))
 
     with redis.Redis.from_url(own_valkey.url) as cache:
-        _wait_until(lambda: not cache.keys(f"*{WAKE_UP}"), within=10)
+        _wait_until(lambda: not cache.keys(f"*{WAKE_UP}"), within=60)
 
 
 def test_the_notifier_sends_again_after_a_broker_that_was_killed(
@@ -180,7 +181,7 @@ def _sends_again(client: FlaskClient, valkey: Valkey) -> None:
             return bool(broker.llen(QUEUE))
         return False
 
-    _wait_until(notified, within=10)
+    _wait_until(notified, within=60)
 
 
 def _wait_until(condition: Callable[[], bool], *, within: float) -> None:

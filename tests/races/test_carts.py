@@ -128,7 +128,7 @@ def test_a_listing_that_is_deleted_while_it_is_added_is_not_found(
     with ThreadPoolExecutor(1) as pool, psycopg.connect(plain) as deleting:
         deleting.execute("DELETE FROM listings")
         adding = pool.submit(putting(listing, 1), customer)
-        deadline = monotonic() + 20
+        deadline = monotonic() + 60
         while not sql("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'checkout_web'"):
             assert monotonic() < deadline, "the new line never waited for the listing"
             sleep(0.01)

@@ -161,7 +161,7 @@ def test_a_merge_that_is_killed_leaves_nothing_and_is_done_once_when_it_is_sent_
         holder.execute("SELECT FROM carts WHERE user_id = %s FOR UPDATE", (guest.id,))
         answer = pool.submit(merging(customer, guest))
         for _ in range(2):  # one that is lost is sent once more by itself
-            deadline = monotonic() + 30
+            deadline = monotonic() + 60
             waiting = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%guest_merge%' AND wait_event_type = 'Lock'"
             while not (rows := sql(waiting)) and not answer.done():
                 assert monotonic() < deadline, "no merge waits"
@@ -177,7 +177,7 @@ def test_a_merge_that_is_killed_leaves_nothing_and_is_done_once_when_it_is_sent_
         assert answer.result(60).status_code in {200, 503}, "it was sent once more in time, or not"
 
     # The database counts as away for a moment.
-    until = monotonic() + 30
+    until = monotonic() + 60
     while (again := merging(customer, guest)()).status_code == 503:
         assert monotonic() < until
         sleep(0.1)

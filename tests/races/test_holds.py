@@ -161,7 +161,7 @@ def test_whoever_locks_in_another_order_deadlocks_with_us(
 
 
 def _until_somebody_waits(engine: Engine) -> None:
-    deadline = monotonic() + 20
+    deadline = monotonic() + 60
     with engine.connect() as looking:
         while not looking.execute(
             text("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")

@@ -73,7 +73,7 @@ def test_customers_go_on_while_an_import_is_under_way(servers: Servers, sql: Sql
         # Held, so that the import has changed the first listing, and waits for the second.
         holder.execute("SELECT id FROM listings WHERE title = 'Listing 2' FOR UPDATE")
         running = pool.submit(import_listings, file=changed, database_url=url)
-        deadline = monotonic() + 20
+        deadline = monotonic() + 60
         while not sql(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'catalog-import' AND wait_event_type = 'Lock'"
         ):

@@ -112,7 +112,7 @@ def held_cart(servers: Servers, customer: Customer) -> Iterator[None]:
 
 def wait_in_the_queue(sql: Sql, statement: str, job: Future[Any]) -> None:
     """Until the statement of this job waits for a lock."""
-    until = monotonic() + 30
+    until = monotonic() + 60
     waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE :statement"
     while not sql(waiting, statement=f"%{statement}%"):
         assert not job.done(), job.result()

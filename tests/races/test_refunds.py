@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from time import monotonic, sleep
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -18,8 +19,9 @@ from sqlalchemy.exc import IntegrityError
 
 from checkout_service.database.engine import transaction
 from tests.apps import MakeApp, make_app
-from tests.conftest import Customer, Sql
+from tests.conftest import Customer, MakeListing, Sql
 from tests.crowd import at_once
+from tests.order_requests import Ordered, ordered, pieces
 from tests.provider import MockProvider
 from tests.refunding import ask_refund, insert_refund, make_due, paid_payment, refund_event, staff_of, sums
 from tests.webhook_bodies import insert_payment, insert_webhook, webhook
@@ -60,6 +62,45 @@ def test_many_ask_for_more_than_there_is_at_two_machines(sql: Sql, make_app: Mak
     assert {answer.json["amount_left"] for answer in answers if answer.status_code == 409} == {"1.00"}
     assert total(sql) == Decimal("99.00")
     assert sums(sql, payment) == ("0.00", "99.00")
+
+
+def test_pieces_are_requested_while_their_first_refund_turns_out_to_be_made(
+    sql: Sql, make_app: MakeApp, make_worker: MakeWorker, customer: Customer, make_listing: MakeListing
+) -> None:
+    """A person had called it not made. Whoever is first: its pieces are given back once, though more money is there."""
+    app, worker = make_app(), make_worker()
+    staff = replace(staff_of(customer), client=app.test_client())
+    listings = [make_listing(unit_price="40.00", stock=None) for _ in range(2)]
+    seen = Counter[int]()
+    for turn in range(10):
+        order = ordered(sql, customer, (listings[0], 1), (listings[1], 3))
+        lines = [pieces(order.lines[0], 1)]
+        ours = ask_refund(staff, order.payment_id, f"first-{turn}", lines=lines).json["id"]
+        sql(
+            """UPDATE refunds SET status = 'failed', in_doubt = true, sent_at = now(), next_attempt_at = NULL
+            WHERE id = :id""",
+            id=ours,
+        )
+        made = refund_event(order.reference, "succeeded", refund_ref=f"re_made_{turn}", refund_id=UUID(ours))
+
+        def ask(order: Ordered = order, lines: Any = lines, turn: int = turn) -> Any:
+            return ask_refund(staff, order.payment_id, f"again-{turn}", lines=lines)
+
+        def report(made: Any = made) -> None:
+            with transaction() as connection:
+                record(connection, [ReceivedEvent(made, datetime.now(UTC))])
+
+        answer, _ = at_once([ask, in_app(worker, report)])
+
+        seen[answer.status_code] += 1
+        if answer.status_code == 202:
+            assert in_app(worker, refund, answer.json["id"])() == "refused: not_in_this_state"
+        else:
+            assert (answer.status_code, answer.json["type"].rpartition("/")[2]) == (409, "refund-lines-too-large")
+        assert sums(sql, order.payment_id) == ("40.00", "0.00")
+        (back,) = sql("SELECT * FROM order_line_refunds(:line)", line=order.lines[0])
+        assert (back.refunded, back.refunding) == (1, 0)
+    assert sum(seen.values()) == 10
 
 
 def test_all_that_is_left_is_taken_once(sql: Sql, make_app: MakeApp, customer: Customer) -> None:
@@ -145,14 +186,14 @@ def test_a_worker_that_outlived_its_lease_and_its_successor_make_one_refund(
     """Both ask, with one key; both write the same."""
     payment, reference = paid_payment(sql)
     mock_provider.put(reference, status="paid", amount="100.00", currency="USD")
-    mock_provider.behave(seconds=2)
+    mock_provider.behave(seconds=6)  # the second comes well within them
     refund_id = insert_refund(sql, payment)
     workers = [make_worker(accounts={"mock": mock_provider.account}) for _ in range(2)]
 
     def after_its_lease() -> None:
         while not sql("SELECT FROM refunds WHERE sent_at IS NOT NULL"):
             sleep(0.01)
-        until = monotonic() + 20
+        until = monotonic() + 60
         while not mock_provider.calls.get("refund"):
             assert monotonic() < until, "the first never asked"
             sleep(0.01)

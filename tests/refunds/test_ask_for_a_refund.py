@@ -267,7 +267,7 @@ def test_a_payment_that_somebody_holds_is_answered_in_time(
 
 def _notified(servers: Servers, *, least: int = 1) -> list[tuple[str, tuple[str, ...]]]:
     """The tasks that were sent to the queue of payments; they are taken off it."""
-    until = monotonic() + 30
+    until = monotonic() + 60
     with redis.Redis.from_url(servers.redis_url) as broker:
         while broker.llen("payments") < least and monotonic() < until:
             sleep(0.01)

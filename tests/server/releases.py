@@ -189,7 +189,7 @@ class Clients:
             thread.start()
 
     def _ask(self, keeps: bool) -> None:
-        wire = Wire(self._address, timeout=20)
+        wire = Wire(self._address, timeout=60)
         body = json.dumps({"some": "thing"}).encode()
         while not self._over.wait(self._pause):
             self.answers[wire.ask("POST", "/", body).status] += 1

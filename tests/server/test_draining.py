@@ -98,7 +98,7 @@ def test_a_listener_is_closed_for_all_once_its_queue_is_empty(listener: socket.s
         with listener.accept()[0] as accepted:
             closer.join(30)
             with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(address, timeout=5)
+                socket.create_connection(address, timeout=60)
             accepted.sendall(b"an answer")
             assert early.recv(100) == b"an answer"
 
@@ -135,7 +135,7 @@ def test_where_others_go_on_this_process_accepts_no_more_and_they_do(
         address = listener.getsockname()
         sockets.stop_accepting(silent)
         listener.setblocking(False)
-        with socket.create_connection(address, timeout=20) as client:
+        with socket.create_connection(address, timeout=60) as client:
             with pytest.raises(BlockingIOError):
                 listener.accept()
             assert client.recv(100) == b"the other"
@@ -155,4 +155,4 @@ def test_a_drain_whose_listener_goes_on_tells_others_and_leaves_no_filter(listen
     if sys.platform == "linux":
         # In this process nobody listens there any more; where others hold it, it would be as it was.
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(address, timeout=5)
+            socket.create_connection(address, timeout=60)

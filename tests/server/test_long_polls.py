@@ -185,7 +185,7 @@ def test_it_is_kept_in_no_slot_and_answered_at_the_change(things: Things) -> Non
     ((status, headers, body),) = kept.answers
     assert (status, headers["ETag"], headers["X-Request-Id"], len(body)) == (200, '"2"', "own", 100)
     eventually(lambda: waiting._value.get() == 0)
-    assert outcomes("changed") == before + 1
+    eventually(lambda: outcomes("changed") == before + 1)
     assert counted(200) == (count[0] + 2, count[1] + 1), "what was kept is counted, and not timed"
 
 
@@ -223,7 +223,7 @@ def test_who_is_shown_nothing_of_the_change_waits_on_until_the_same_deadline(thi
     thing, before = thing_of(things), outcomes("unchanged")
     things.shown[thing] = 1
     began = time.monotonic()
-    kept = ask(adapter(things), thing, 1, wait=2)
+    kept = ask(adapter(things), thing, 1, wait=4)
     for version in range(2, 6):
         things.versions[thing] = version
         eventually(lambda version=version: things.views >= version)
@@ -232,7 +232,7 @@ def test_who_is_shown_nothing_of_the_change_waits_on_until_the_same_deadline(thi
     eventually(lambda: kept.answers)
 
     assert kept.statuses == [304]
-    assert time.monotonic() - began >= 2
+    assert time.monotonic() - began >= 4
     assert things.views == 5
     eventually(lambda: outcomes("unchanged") == before + 1)
 
@@ -395,7 +395,7 @@ def test_what_is_put_back_while_nothing_else_waits_is_not_forgotten(
 
     line.taken[0]()
 
-    eventually(lambda: all(client.statuses == [200] for client in kept), within=30)
+    eventually(lambda: all(client.statuses == [200] for client in kept), within=60)
 
 
 def test_what_cannot_be_kept_gives_its_place_back(things: Things, monkeypatch: pytest.MonkeyPatch) -> None:

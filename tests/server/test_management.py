@@ -51,7 +51,7 @@ class Port:
     number: int
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.number), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.number), timeout=60)
 
     def send(self, raw: bytes) -> tuple[int, bytes]:
         with self.connect() as client:
@@ -194,7 +194,7 @@ def test_processes_that_share_a_listener_each_answer(port: Port) -> None:
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.005)

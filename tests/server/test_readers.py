@@ -68,7 +68,7 @@ def sent(readers: Readers, reader: Reader, whole: bytes = b"x" * 100_000, **abou
 
 def await_room(readers: Readers, whole: bytes, **about: Any) -> None:
     """Send this as soon as there is room; to a reader who takes it at once."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         with suppress(TooManyReadersError):
             reader = Reader()

@@ -107,7 +107,7 @@ def test_a_stop_during_a_replacement_ends_both_and_answers_what_is_in_flight(web
 
     assert slow.answer.startswith("first")
     assert not web.logged("refused to gracefully stop")
-    assert not [process for process in everyone if process.is_running()]
+    eventually(lambda: not [process for process in everyone if process.is_running()])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a listener refuses once all have closed it")

@@ -24,7 +24,7 @@ def _started(work: Callable[[], object]) -> threading.Thread:
 
 def _await_the_queue(slots: Slots) -> None:
     """All that came before is done; there is a slot for whoever comes."""
-    served, until = threading.Event(), monotonic() + 30
+    served, until = threading.Event(), monotonic() + 60
     while not slots.admit(served.set, Kind.API):
         assert monotonic() < until, "the queue stays full"
     assert served.wait(30)
@@ -269,7 +269,7 @@ def _most_at_work(slots: Slots, *kinds: Kind, crowd: int) -> int:
     tasks = [BackgroundTask(slots) for _ in range(crowd)]
     threads = [_started(partial(slots.admit, task, kinds[number % len(kinds)])) for number, task in enumerate(tasks)]
     for task, thread in zip(tasks, threads, strict=True):
-        until = monotonic() + 30
+        until = monotonic() + 60
         while thread.is_alive() and not task.begun.is_set():  # it is at work, or it was queued and let its thread go
             assert monotonic() < until, "it neither begins nor waits in a line"
             sleep(0.001)
@@ -400,7 +400,7 @@ def test_in_a_crowd_nobody_is_lost_and_no_share_is_passed(seed: int) -> None:
         crowd.append(_started(partial(send, orders)))
     for thread in crowd:
         thread.join(20)
-    until = monotonic() + 30
+    until = monotonic() + 60
     while done != sent and monotonic() < until:
         sleep(0.005)
 

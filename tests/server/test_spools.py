@@ -133,7 +133,7 @@ def test_between_two_pieces_others_have_their_turn() -> None:
         waiting.start()
         waiting.join(30)  # it stands in the queue now
         yield b"x"
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while "other" not in order and time.monotonic() < until:
             time.sleep(0.01)
         order.append("piece 2")
@@ -203,7 +203,7 @@ def test_each_stretch_has_its_own_time_and_who_takes_none_is_late() -> None:
 
 
 def await_closed(spool: Spool) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while open_file(spool):
         assert time.monotonic() < until, "its room is still taken"
         time.sleep(0.01)

@@ -63,7 +63,7 @@ def _held(servers: Servers, listing: dict[str, Any]) -> Iterator[None]:
 
 
 def _until(is_so: Callable[[], bool]) -> None:
-    end = monotonic() + 30
+    end = monotonic() + 60
     while not is_so():
         assert monotonic() < end, "it never was"
         sleep(0.01)

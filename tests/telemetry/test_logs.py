@@ -45,6 +45,7 @@ def test_each_request_is_one_line_with_its_route_status_and_time(customer: Custo
     assert line["timestamp"].endswith("Z")
 
 
+@pytest.mark.usefixtures("patience")
 def test_health_checks_and_scrapes_fill_no_log(customer: Customer, lines: Lines) -> None:
     for path in ("/livez", "/readyz", "/metrics"):
         assert customer.get(path).status_code == 200

@@ -60,7 +60,7 @@ def serve(ended: threading.Event) -> Iterator[tuple[Serve, list[bytes]]]:
     listener.close()
 
 
-def post(session: BoundedSession, url: str, *, within: float = 30.0) -> bytes:
+def post(session: BoundedSession, url: str, *, within: float = 60.0) -> bytes:
     answer = session.request("POST", url, data=b"spans", timeout=within, allow_redirects=False)
     return bytes(answer.content)
 
@@ -109,6 +109,15 @@ def test_what_comes_drop_by_drop_ends_with_the_time(
 
     with BoundedSession() as session, pytest.raises(RequestException):
         post(session, serve[0](answer), within=0.5)
+
+
+def test_a_body_that_never_comes_is_a_failure_of_requests_own(serve: tuple[Serve, list[bytes]]) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with BoundedSession() as session, pytest.raises(RequestException):
+        post(session, serve[0](answer))
 
 
 def test_a_redirect_is_a_failure_and_its_body_is_not_read_to_its_end(

@@ -41,7 +41,7 @@ class Maker:
         self._goes_on.set()
 
     def wait_for(self, made: int) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while self.made < made:
             assert time.monotonic() < until
             time.sleep(0.005)

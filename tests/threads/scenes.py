@@ -12,7 +12,7 @@ from checkout_service.threads import BackgroundThread, start_again
 from tests.threads.starved import no_threads
 
 
-def wait_until(condition: Callable[[], bool], within: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], within: float = 60.0) -> None:
     """Return as soon as it is so."""
     until = time.monotonic() + within
     while not condition():

@@ -42,7 +42,9 @@ _lock_payment = text("SELECT provider_ref FROM payments WHERE id = :id FOR NO KE
 _lock_refund = text("""
     SELECT provider, provider_ref, status::text AS status, amount, currency, in_doubt,
         attempts > 0 AND next_attempt_at > clock_timestamp()
-            AND next_attempt_at <= clock_timestamp() + CAST(:lease AS interval) AS may_be_leased
+            AND next_attempt_at <= clock_timestamp() + CAST(:lease AS interval) AS may_be_leased,
+        (SELECT made.provider_ref FROM refunds AS made
+            WHERE made.made_for = refunds.id AND made.status <> 'failed' ORDER BY made.id LIMIT 1) AS made_as
     FROM refunds WHERE id = :id AND payment_id = :payment_id FOR NO KEY UPDATE
 """)
 
@@ -65,6 +67,8 @@ class _Refund(NamedTuple):
     currency: str
     in_doubt: bool
     may_be_leased: bool
+    made_as: str | None
+    """What the provider calls what it made of it, though it has failed here."""
 
 
 _note_named = text("UPDATE refunds SET named_by_operator = true WHERE id = :id AND provider_ref = :reference")
@@ -115,7 +119,7 @@ def settle_made(payment_id: UUID, *, refund_id: UUID, reference: str) -> str:
 def fail_refund(payment_id: UUID, *, refund_id: UUID) -> str:
     """End the refund as failed, since the provider did not make it; what came of it, for the operator.
 
-    Refused where it is in no doubt, or the provider names a refund that may be this one. Raises NotDoneError,
+    Refused where it is in no doubt, the provider made it, or names a refund that may be this one. Raises NotDoneError,
     NotYetError while a worker may be asking the provider for it, DatabaseLockedError and DatabaseUnavailableError.
     """
     seen = _seen_at_provider(payment_id, refund_id)
@@ -134,6 +138,8 @@ def fail_refund(payment_id: UUID, *, refund_id: UUID) -> str:
                 decline=Decline.NOT_IN_THIS_STATE,
                 detail=NOT_MADE,
             )
+        elif refund.made_as is not None:
+            raise NotDoneError(f"the provider made it all the same, as {refund.made_as}")
         else:
             recorded = Recorded()
     _follow_up(recorded, refund_id, RefundStatus.FAILED)

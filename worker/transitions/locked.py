@@ -37,7 +37,8 @@ class LockedRefund:
 
     ``ours`` tells one that was requested here from one that was made in the provider's dashboard, ``sent`` whether the
     provider has ever been sent the request. ``named_by_operator`` tells one whose reference no provider has confirmed
-    yet. ``capture_ref`` and ``attempt_ref`` are what it is of, where that is known.
+    yet. ``capture_ref`` and ``attempt_ref`` are what it is of, where that is known. ``in_doubt`` tells one that only a
+    person could find out about. ``made_for`` is the refund of ours, failed by now, that the provider made as this one.
     """
 
     payment: LockedPayment
@@ -50,6 +51,8 @@ class LockedRefund:
     sent: bool = False
     ours: bool = False
     named_by_operator: bool = False
+    in_doubt: bool = False
+    made_for: UUID | None = None
     decline: Decline | None = None
     detail: str | None = None
     changed: bool = False
@@ -63,6 +66,11 @@ class LockedRefund:
         """Whether it failed before the provider had a name for it: so nothing was made, as far as is known."""
         unnamed = self.provider_ref is None or self.named_by_operator
         return self.ours and self.status is RefundStatus.FAILED and unnamed
+
+    @property
+    def ended_by_operator(self) -> bool:
+        """Whether a person ended it, having found nothing of it at the provider."""
+        return self.refused and self.in_doubt and self.provider_ref is None
 
     def refuse(self, decline: Decline, detail: str) -> bool:
         """The provider refused it, or we did in its place: it failed, unless it is past that. Whether it moved.

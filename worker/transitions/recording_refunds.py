@@ -70,6 +70,8 @@ def lock_refunds(connection: Connection, payments: Iterable[LockedPayment]) -> N
                 sent=row.sent,
                 ours=row.ours,
                 named_by_operator=row.named_by_operator,
+                in_doubt=row.in_doubt,
+                made_for=row.made_for,
             )
         )
 
@@ -137,6 +139,7 @@ def _move(connection: Connection, refunds: Sequence[LockedRefund]) -> list[Chang
             "declines": [refund.decline and refund.decline.value for refund in refunds],
             "details": [refund.detail for refund in refunds],
             "unconfirmed": [refund.named_by_operator for refund in refunds],
+            "made_for": [refund.made_for for refund in refunds],
         },
     )
     return list(map(_change, map(statements.MovedRefundRow._make, rows)))
@@ -156,6 +159,7 @@ def _insert(connection: Connection, refunds: Sequence[LockedRefund]) -> list[Cha
             "captures": [refund.capture_ref for refund in chosen],
             "attempts": [refund.attempt_ref for refund in chosen],
             "declines": [refund.decline and refund.decline.value for refund in chosen],
+            "made_for": [refund.made_for for refund in chosen],
         },
     )
     made = list(map(statements.MovedRefundRow._make, rows))

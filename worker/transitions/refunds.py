@@ -2,6 +2,9 @@
 
 What a provider reports is entered at once, whatever the sums say: the fold flags what is too large. A report waits only
 while it may be about a refund of ours that has no reference yet, or where it names no amount.
+
+What the provider made of a refund of ours that has failed here stands for that one (``made_for``): pieces of an order
+that were asked for with it count as given back with what was made, and may not be given back once more.
 """
 
 from __future__ import annotations
@@ -93,6 +96,8 @@ class RefundEvents:
             return self._begin(received, event, payment)
         if refund.named_by_operator and refund.provider_ref != event.refund_ref:
             refund = self._named_otherwise(event, refund)
+        if not refund.ours:
+            self._note_made_for(event, refund)
         key = (event.provider, event.event_id, id(refund))
         if event.event_id and self._outcomes.get(key, Outcome.MISMATCH) is not Outcome.MISMATCH:
             return Effect(Outcome.DUPLICATE)
@@ -130,6 +135,8 @@ class RefundEvents:
             self._flag(payment, event.refund_ref, f"refund {event.refund_id} {REQUEST_LOST}")
         if any(_may_be_miscopied(refund.amount, other) for other in payment.refunds):
             self._flag(payment, event.refund_ref, "perhaps the refund of this amount that an operator named otherwise")
+        if event.refund_id is None and refund.status is not RefundStatus.FAILED:
+            self._guess_made_for(refund)
         return self._enter(received, event, refund)
 
     def _made_all_the_same(self, received: ReceivedEvent, event: ProviderRefundEvent, refused: LockedRefund) -> Effect:
@@ -149,8 +156,31 @@ class RefundEvents:
             status=proven(event),
             capture_ref=event.capture_ref or refused.capture_ref,
             attempt_ref=event.attempt_ref or refused.attempt_ref,
+            made_for=refused.id,
         )
         return self._enter(received, event, made)
+
+    def _note_made_for(self, event: ProviderRefundEvent, made: LockedRefund) -> None:
+        """Have what was entered as a refund of the dashboard stand for ours that failed, where the provider says so."""
+        ours = next((other for other in made.payment.refunds if other.ours and other.id == event.refund_id), None)
+        if ours is not None and ours.status is RefundStatus.FAILED and made.made_for != ours.id:
+            made.made_for, made.changed = ours.id, True
+            self._replaced.append(made)
+
+    def _guess_made_for(self, made: LockedRefund) -> None:
+        """Have a refund that names none of ours stand for the one of its amount that an operator ended as not made.
+
+        The provider was late to tell of it, or somebody made it once more in the dashboard: what it was for is given
+        back either way. A person has a look, since it may be another one after all.
+        """
+        others = made.payment.refunds
+        replaced = {other.made_for for other in others if other.status is not RefundStatus.FAILED}
+        for other in others:
+            if other.ended_by_operator and other.id not in replaced and _same_money(made, other):
+                made.made_for = other.id
+                detail = f"perhaps refund {other.id}, which an operator ended as not made"
+                self._flag(made.payment, made.provider_ref or "", detail)
+                return
 
     def _named_otherwise(self, event: ProviderRefundEvent, refund: LockedRefund) -> LockedRefund:
         """The provider's name for a refund goes before the one that an operator copied; the refund that has it.
@@ -165,6 +195,8 @@ class RefundEvents:
         refund.status, refund.decline = RefundStatus.FAILED, Decline.NOT_IN_THIS_STATE
         refund.detail = f"the provider made it as {event.refund_ref}"
         self._free_name(refund)
+        namesake.made_for, namesake.changed = refund.id, True
+        self._replaced.append(namesake)
         return namesake
 
     def _is_another(self, event: ProviderRefundEvent, refund: LockedRefund) -> bool:
@@ -236,6 +268,14 @@ def proven(event: ProviderRefundEvent) -> RefundStatus:
 def _may_be_miscopied(amount: Decimal, refund: LockedRefund) -> bool:
     """Whether a refund of this amount may be this one, whose reference only an operator has told."""
     return refund.named_by_operator and refund.status is RefundStatus.SUCCEEDED and refund.amount == amount
+
+
+def _same_money(made: LockedRefund, ours: LockedRefund) -> bool:
+    """Whether both are of one amount, and of one capture or attempt as far as that is known."""
+    return made.amount == ours.amount and all(
+        None in pair or pair[0] == pair[1]
+        for pair in ((made.capture_ref, ours.capture_ref), (made.attempt_ref, ours.attempt_ref))
+    )
 
 
 def _may_be(event: ProviderRefundEvent, refund: LockedRefund) -> bool:

@@ -144,13 +144,15 @@ class RefundRow(NamedTuple):
     sent: bool
     ours: bool
     named_by_operator: bool
+    in_doubt: bool
+    made_for: UUID | None
 
 
 # All refunds of these payments. Nobody can insert another one meanwhile, since that locks the payment too.
 LOCK_REFUNDS: Final = Statement(
     """
     SELECT id, payment_id, provider_ref, amount, status::text AS status, capture_ref, attempt_ref,
-        sent_at IS NOT NULL AS sent, requested_by IS NOT NULL AS ours, named_by_operator
+        sent_at IS NOT NULL AS sent, requested_by IS NOT NULL AS ours, named_by_operator, in_doubt, made_for
     FROM refunds WHERE payment_id = ANY(CAST(:payments AS uuid[]))
     ORDER BY id FOR NO KEY UPDATE
     """,
@@ -243,6 +245,7 @@ MOVE_REFUNDS: Final = Statement(
         named_by_operator = refund.named_by_operator AND moved.unconfirmed,
         capture_ref = coalesce(refund.capture_ref, moved.capture),
         attempt_ref = coalesce(refund.attempt_ref, moved.attempt),
+        made_for = coalesce(moved.made_for, refund.made_for),
         decline = coalesce(refund.decline, moved.decline),
         next_attempt_at = CASE
             WHEN moved.status > 'processing' THEN NULL
@@ -252,8 +255,8 @@ MOVE_REFUNDS: Final = Statement(
         version = refund.version + 1, updated_at = now()
     FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS refund_status[]), CAST(:references AS text[]),
         CAST(:captures AS text[]), CAST(:attempts AS text[]), CAST(:declines AS text[]), CAST(:details AS text[]),
-        CAST(:unconfirmed AS boolean[]))
-        AS moved (id, status, reference, capture, attempt, decline, detail, unconfirmed)
+        CAST(:unconfirmed AS boolean[]), CAST(:made_for AS uuid[]))
+        AS moved (id, status, reference, capture, attempt, decline, detail, unconfirmed, made_for)
     WHERE refund.id = moved.id
     RETURNING refund.id, refund.payment_id, refund.provider_ref, refund.version, old.status::text, new.status::text
     """,
@@ -263,13 +266,14 @@ MOVE_REFUNDS: Final = Statement(
 # Refunds that were made in the provider's dashboard.
 INSERT_REFUNDS: Final = Statement(
     """
-    INSERT INTO refunds (payment_id, provider_ref, amount, status, capture_ref, attempt_ref, decline, next_attempt_at)
-    SELECT payment_id, reference, amount, status, capture, attempt, decline,
+    INSERT INTO refunds (payment_id, provider_ref, amount, status, capture_ref, attempt_ref, decline, made_for,
+        next_attempt_at)
+    SELECT payment_id, reference, amount, status, capture, attempt, decline, made_for,
         CASE WHEN status = 'processing' THEN now() + interval '10 minutes' END
     FROM unnest(CAST(:payments AS uuid[]), CAST(:references AS text[]), CAST(:amounts AS numeric[]),
         CAST(:statuses AS refund_status[]), CAST(:captures AS text[]), CAST(:attempts AS text[]),
-        CAST(:declines AS text[]))
-        AS made (payment_id, reference, amount, status, capture, attempt, decline)
+        CAST(:declines AS text[]), CAST(:made_for AS uuid[]))
+        AS made (payment_id, reference, amount, status, capture, attempt, decline, made_for)
     RETURNING id, payment_id, provider_ref, version, NULL, status::text
     """,
     named=False,

@@ -27,12 +27,14 @@ def of_readings(readings: Iterable[Reading]) -> Iterator[Spans]:
         task = tracing.current()
         for reading in readings:
             webhook = reading.webhook
+            if webhook.trace_context is None:
+                # Most of them, where a part of all requests is sampled.
+                continue
             attributes: tracing.Attributes = {
                 Attribute.PROVIDER: webhook.raw.provider,
                 Attribute.ATTEMPTS: webhook.attempts,
             }
-            context = webhook.trace_context
-            begun = tracing.begin_of_row("webhook transition", Kind.CONSUMER, attributes, context=context)
+            begun = tracing.begin_of_row("webhook transition", Kind.CONSUMER, attributes, context=webhook.trace_context)
             if begun is not None:
                 spans[webhook.id] = begun
                 if task is not None:

@@ -42,7 +42,7 @@ def test_a_session_that_was_opened_is_at_the_shop_without_a_sweep(
     with redis.Redis.from_url(own_valkey.url) as broker:
         for _ in range(2):
             opened(customer, cart)
-        until = monotonic() + 30
+        until = monotonic() + 60
         while not broker.llen("events"):
             assert monotonic() < until, "nobody woke the sender"
             sleep(0.01)
@@ -64,7 +64,7 @@ def test_without_a_broker_a_session_is_opened_and_the_sweep_gives_its_event_a_nu
     customer = replace(customer, client=app.test_client())
     opened(customer, fill_cart(customer, (make_listing(), 1)))
     with app.app_context():
-        until = monotonic() + 30
+        until = monotonic() + 60
         while not cache().claim(WAKE_UP, milliseconds=1):
             assert monotonic() < until, "the next one tries again"
             sleep(0.05)

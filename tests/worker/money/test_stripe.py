@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import permutations
+from time import time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -382,7 +383,11 @@ def test_a_failed_attempt_does_not_hide_the_next(player: Player, sql: Sql) -> No
 
     declined = about_intent("payment_failed", "requires_payment_method", latest_charge=None)
     debit: Step = lambda copy: webhook(  # noqa: E731 (a step beside the others)
-        copy, "debit", "payment_intent.processing", intent("processing", **of(copy, latest_charge=copy("py_"))), at=90
+        copy,
+        "debit",
+        "payment_intent.processing",
+        intent("processing", **of(copy, latest_charge=copy("py_"))),
+        at=int(time()) - CREATED,  # one of thirty days ago would be looked up
     )
 
     ending = play(player, declined, about_charge("failed", lambda **own: charge("failed", **own)), debit,

@@ -177,7 +177,7 @@ def in_worker(app: Flask, bought: Bought) -> None:
 
 def wait_for_a_lock(sql: Sql) -> None:
     """Until a worker waits for a lock that somebody holds."""
-    until = monotonic() + 30
+    until = monotonic() + 60
     while not sql(
         "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'checkout-worker'"
     ):

@@ -36,7 +36,9 @@ def inside(make_worker: MakeWorker) -> Iterator[Flask]:
 
 @pytest.mark.usefixtures("inside")
 def test_of_a_thousand_messages_that_waited_one_begins() -> None:
-    assert [is_its_turn(SWEEP) for _ in range(1000)].count(True) <= 2, "a second one, where the loop takes a second"
+    started = time.monotonic()
+    begun = [is_its_turn(SWEEP) for _ in range(1000)].count(True)
+    assert 1 <= begun <= 1 + (time.monotonic() - started) / HALF
     assert is_its_turn(TaskName.PRUNE_WEBHOOKS), "each task has turns of its own"
 
 

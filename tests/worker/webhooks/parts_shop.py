@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,7 +24,10 @@ from tests.webhook_bodies import insert_webhook
 from tests.webhook_parts import turn_back, turn_into_parts
 from worker.context import make_context
 
-TODAY = datetime.now(UTC).date()
+
+def today() -> date:
+    """Asked for when a test needs it: a run may begin on the day before."""
+    return datetime.now(UTC).date()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,9 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def opened(servers: Servers, settings: WebSettings, worker_settings: WorkerSettings) -> Iterator[tuple[Shop, Flask]]:
+def opened(
+    one_day: None, servers: Servers, settings: WebSettings, worker_settings: WorkerSettings
+) -> Iterator[tuple[Shop, Flask]]:
     """A database of this file, and a worker of it."""
     name = f"parts_{uuid4().hex[:12]}"
     _alone(servers, f"CREATE DATABASE {name}")
@@ -105,7 +110,7 @@ def parts(sql: Sql) -> list[str]:
 
 def named(*ago: int, days: int = 1) -> list[str]:
     """Names of parts that begin so many days ago."""
-    first = [TODAY - timedelta(days=each) for each in ago]
+    first = [today() - timedelta(days=each) for each in ago]
     return [f"{day:%Y%m%d}_{day + timedelta(days=days):%Y%m%d}" for day in first]
 
 
@@ -128,8 +133,19 @@ def held(url: str, table: str) -> Iterator[psycopg.Connection[Any]]:
         yield reader
 
 
-OVER, LAST, NEW = named(40, 30, 0, days=10)
-"""Parts of ten days: one that is over after WEBHOOKS_RETENTION_DAYS (30), one that is not, and that of today."""
+def part_over() -> str:
+    """Of parts of ten days one that is over after WEBHOOKS_RETENTION_DAYS (30)."""
+    return named(40, days=10)[0]
+
+
+def part_kept() -> str:
+    """The next one, which is not."""
+    return named(30, days=10)[0]
+
+
+def part_of_today() -> str:
+    """The newest of them."""
+    return named(0, days=10)[0]
 
 
 @pytest.fixture
@@ -139,6 +155,6 @@ def parted(shop: Shop) -> Shop:
     for days in (41, 35, 25, 5):
         of_days_ago(shop.sql, days)
     assert [part_of(shop.sql, row.id) for row in shop.sql("SELECT id FROM webhook_deliveries ORDER BY id")] == [
-        f"before_{TODAY - timedelta(days=40):%Y%m%d}", OVER, LAST, *named(10, days=10),
+        f"before_{today() - timedelta(days=40):%Y%m%d}", part_over(), part_kept(), *named(10, days=10),
     ]  # fmt: skip
     return shop

@@ -23,9 +23,6 @@ from tests.conftest import ROOT
 from tests.webhook_bodies import insert_payment, insert_webhook, post_webhook, state_of, status_of, webhook
 from tests.webhook_parts import turn_back, turn_into_parts
 from tests.worker.webhooks.parts_shop import (
-    NEW,
-    OVER,
-    TODAY,
     Shop,
     bind,
     bounds,
@@ -34,9 +31,12 @@ from tests.worker.webhooks.parts_shop import (
     of_days_ago,
     opened,
     part_of,
+    part_of_today,
+    part_over,
     parted,
     parts,
     shop,
+    today,
 )
 from worker.webhooks.claims import LEASE, claim, settle
 from worker.webhooks.claims import Result as Outcome
@@ -78,7 +78,7 @@ def test_the_command_turns_the_table_into_parts_while_webhooks_are_taken_and_app
         taker.join()
 
     assert result.exit_code == 0, result.output
-    first = TODAY + timedelta(days=2)
+    first = today() + timedelta(days=2)
     assert f"What was there is the part webhook_deliveries_before_{first:%Y%m%d}" in result.output
     assert parts(shop.sql) == [f"before_{first:%Y%m%d}", *named(-2, -9, days=7)]
     kept = shop.sql(INDEXES, table=f"webhook_deliveries_before_{first:%Y%m%d}")
@@ -106,7 +106,7 @@ RIGHTS = """
 @pytest.mark.parametrize("validated", [True, False])
 def test_whoever_is_killed_before_the_last_step_runs_the_command_again(shop: Shop, *, validated: bool) -> None:
     delivery = of_days_ago(shop.sql, 3)
-    day = TODAY + timedelta(days=2)
+    day = today() + timedelta(days=2)
     bind(shop.sql, day, validated=validated)
     indexes = shop.sql(INDEXES, table="webhook_deliveries")
     with psycopg.connect(make_url(shop.url).set(drivername="postgresql").render_as_string(False)) as killed:
@@ -122,16 +122,16 @@ def test_whoever_is_killed_before_the_last_step_runs_the_command_again(shop: Sho
 
 
 def test_the_bound_of_one_that_nobody_runs_again_goes_before_its_day_comes(shop: Shop) -> None:
-    bind(shop.sql, TODAY + timedelta(days=2))
+    bind(shop.sql, today() + timedelta(days=2))
     assert turn_parts() == "webhooks are one table"
     assert len(bounds(shop.sql)) == 1, "somebody may be at it"
     shop.sql(f"ALTER TABLE webhook_deliveries DROP CONSTRAINT {bounds(shop.sql)[0]}")
 
-    bind(shop.sql, TODAY)
+    bind(shop.sql, today())
     turn_parts()
 
     assert bounds(shop.sql) == []
-    bind(shop.sql, TODAY)
+    bind(shop.sql, today())
     assert shop.run("partition").exit_code == 0, "and the command makes one of a later day"
     assert part_of(shop.sql, of_days_ago(shop.sql, 0)) == parts(shop.sql)[0]
 
@@ -243,8 +243,8 @@ def test_a_part_whose_days_are_over_is_dropped_and_what_is_not_final_moves(parte
     received, parked = (of_days_ago(parted.sql, 35, state) for state in ("received", "parked"))
     kept = {row.id for row in parted.sql("SELECT id FROM webhook_deliveries WHERE id > uuidv7(interval '-30 days')")}
 
-    before = f"webhook_deliveries_before_{TODAY - timedelta(days=40):%Y%m%d}"
-    assert turn_parts() == f"made 0 parts, dropped {before}, webhook_deliveries_{OVER}"
+    before = f"webhook_deliveries_before_{today() - timedelta(days=40):%Y%m%d}"
+    assert turn_parts() == f"made 0 parts, dropped {before}, webhook_deliveries_{part_over()}"
 
     assert {row.id for row in parted.sql("SELECT id FROM webhook_deliveries")} == {received, parked, *kept}
     assert {part_of(parted.sql, delivery) for delivery in (received, parked)} == {"of_no_day"}
@@ -254,14 +254,14 @@ def test_a_part_whose_days_are_over_is_dropped_and_what_is_not_final_moves(parte
 
 
 def test_a_part_that_somebody_has_or_that_is_full_of_pending_ones_is_left_there(parted: Shop) -> None:
-    with held(parted.url, f"webhook_deliveries_{OVER}"):
-        assert turn_parts().endswith(f"dropped webhook_deliveries_before_{TODAY - timedelta(days=40):%Y%m%d}")
+    with held(parted.url, f"webhook_deliveries_{part_over()}"):
+        assert turn_parts().endswith(f"dropped webhook_deliveries_before_{today() - timedelta(days=40):%Y%m%d}")
     parted.sql("""
         INSERT INTO webhook_deliveries (id, provider, body)
         SELECT uuidv7(interval '-35 days'), 'mock', '' FROM generate_series(1, 1001)""")
 
     assert turn_parts() == "made 0 parts, dropped none"
-    assert parts(parted.sql)[0] == OVER
+    assert parts(parted.sql)[0] == part_over()
     assert parted.sql("SELECT count(*) AS left FROM webhook_deliveries")[0].left == 1004
 
 
@@ -269,9 +269,9 @@ def test_a_part_that_somebody_has_or_that_is_full_of_pending_ones_is_left_there(
 def test_rows_of_a_part_that_should_have_gone_are_deleted_two_days_later(shop: Shop, late: float, pruned: int) -> None:
     """Until then they go with their part, at once."""
     turn_into_parts(shop.url, ago=40, days=10)
-    shop.sql(f"DROP TABLE webhook_deliveries_before_{TODAY - timedelta(days=40):%Y%m%d}")
+    shop.sql(f"DROP TABLE webhook_deliveries_before_{today() - timedelta(days=40):%Y%m%d}")
     of_days_ago(shop.sql, 35)
-    since = datetime.now(UTC) - datetime.combine(TODAY, datetime.min.time(), UTC)
+    since = datetime.now(UTC) - datetime.combine(today(), datetime.min.time(), UTC)
     kept_for = timedelta(days=30) + since - timedelta(days=late)
     (found,) = shop.sql(
         "SELECT count(*) AS number FROM webhook_deliveries WHERE id < webhooks_prunable_below(:keep)", keep=kept_for
@@ -298,7 +298,7 @@ def test_parts_that_nobody_made_for_long_are_made_and_what_came_meanwhile_moves_
 
     assert turn_parts().startswith("made 4 parts")
 
-    assert part_of(parted.sql, delivery) == NEW
+    assert part_of(parted.sql, delivery) == part_of_today()
     process(str(delivery))
     assert state_of(parted.sql, delivery) == "applied"
 
@@ -317,7 +317,7 @@ def test_the_doctor_says_how_far_parts_are_made_and_what_is_wrong_with_them(part
 
 def test_the_doctor_names_a_conversion_that_has_not_ended(shop: Shop) -> None:
     assert list(check_parts()) == []
-    bind(shop.sql, TODAY + timedelta(days=2))
+    bind(shop.sql, today() + timedelta(days=2))
 
     assert [finding.result for finding in check_parts()] == ["a conversion was begun and has not ended"]
 

@@ -19,8 +19,6 @@ from checkout_service.doctor.parts import check_parts
 from tests.conftest import ROOT
 from tests.webhook_bodies import insert_payment, insert_webhook, post_webhook, state_of, webhook
 from tests.worker.webhooks.parts_shop import (
-    OVER,
-    TODAY,
     Shop,
     bind,
     bounds,
@@ -28,9 +26,11 @@ from tests.worker.webhooks.parts_shop import (
     of_days_ago,
     opened,
     part_of,
+    part_over,
     parted,
     parts,
     shop,
+    today,
 )
 from worker.webhooks.parts import turn_parts
 from worker.webhooks.task import process
@@ -71,10 +71,10 @@ def test_the_last_part_stays_and_one_that_is_none_is_made(parted: Shop) -> None:
     for name in parts(parted.sql)[2:]:
         parted.sql(f"DROP TABLE webhook_deliveries_{name}")
     dropped = [row.part for _ in range(3) for row in parted.sql("SELECT part FROM webhooks_drop_part('1 hour')")]
-    assert dropped == [f"webhook_deliveries_before_{TODAY - timedelta(days=40):%Y%m%d}", None, None]
-    assert parts(parted.sql) == [OVER], "or nobody knew any more how long a part is"
+    assert dropped == [f"webhook_deliveries_before_{today() - timedelta(days=40):%Y%m%d}", None, None]
+    assert parts(parted.sql) == [part_over()], "or nobody knew any more how long a part is"
 
-    parted.sql(f"DROP TABLE webhook_deliveries_{OVER}")
+    parted.sql(f"DROP TABLE webhook_deliveries_{part_over()}")
     (finding,) = check_parts()
     assert (finding.level, finding.result) == (Level.WRONG, "no part is of days to come")
     assert turn_parts() == "made 3 parts, dropped none"
@@ -91,7 +91,7 @@ def test_retention_and_days_ahead_are_within_reason(parted: Shop) -> None:
     for _ in range(10):
         parted.sql("SELECT outcome FROM webhooks_make_part(100000)")
     last = parts(parted.sql)[-1].partition("_")[2]
-    assert last <= f"{TODAY + timedelta(days=70):%Y%m%d}"
+    assert last <= f"{today() + timedelta(days=70):%Y%m%d}"
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_days_that_have_begun_without_a_part_stay_without_one_and_the_doctor_cou
 def test_a_bound_that_a_killed_one_left_goes_before_its_day_comes(crowded: Shop) -> None:
     def leave(ahead: int) -> None:
         crowded.sql(f"""ALTER TABLE webhook_deliveries_of_no_day
-            ADD CONSTRAINT webhook_deliveries_not_{TODAY + timedelta(days=ahead):%Y%m%d}_30000101 CHECK (true)""")
+            ADD CONSTRAINT webhook_deliveries_not_{today() + timedelta(days=ahead):%Y%m%d}_30000101 CHECK (true)""")
 
     leave(0)
     leave(9)
@@ -148,25 +148,25 @@ def test_a_bound_that_a_killed_one_left_goes_before_its_day_comes(crowded: Shop)
     assert levels == [Level.WRONG]
     turn_parts()
     (row,) = crowded.sql("SELECT from_day FROM webhooks_bounds()")
-    assert row.from_day == TODAY + timedelta(days=9)
+    assert row.from_day == today() + timedelta(days=9)
 
 
 def test_what_moves_is_found_by_index_whatever_the_statistics_say(parted: Shop) -> None:
-    parted.sql(f"""INSERT INTO webhook_deliveries_{OVER} (id, provider, body, state)
+    parted.sql(f"""INSERT INTO webhook_deliveries_{part_over()} (id, provider, body, state)
         SELECT uuidv7(interval '-35 days'), 'mock', '', 'received' FROM generate_series(1, 3000)""")
-    parted.sql(f"ANALYZE webhook_deliveries_{OVER}")
-    parted.sql(f"UPDATE webhook_deliveries_{OVER} SET state = 'applied'")
-    parted.sql(f"DROP TABLE webhook_deliveries_before_{TODAY - timedelta(days=40):%Y%m%d}")
+    parted.sql(f"ANALYZE webhook_deliveries_{part_over()}")
+    parted.sql(f"UPDATE webhook_deliveries_{part_over()} SET state = 'applied'")
+    parted.sql(f"DROP TABLE webhook_deliveries_before_{today() - timedelta(days=40):%Y%m%d}")
 
-    with held(parted.url, f"webhook_deliveries_{OVER}"), connected(parted) as session:
+    with held(parted.url, f"webhook_deliveries_{part_over()}"), connected(parted) as session:
         assert session.execute("SELECT part FROM webhooks_drop_part('30 days')").fetchall() == [("locked",)]
-        read = f"SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'webhook_deliveries_{OVER}'"
+        read = f"SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'webhook_deliveries_{part_over()}'"
         assert session.execute(read.encode()).fetchall()[0][0] in {0, None}
 
 
 def test_the_way_back_takes_the_bound_of_a_killed_conversion_along(shop: Shop) -> None:
     """The release before would not, and a day later it took no webhook any more."""
-    bind(shop.sql, TODAY + timedelta(days=1))
+    bind(shop.sql, today() + timedelta(days=1))
     (finding,) = check_parts()
     assert finding.level is Level.WRONG
     config = Config(ROOT / "migrations" / "alembic.ini")
@@ -180,11 +180,11 @@ def test_the_way_back_takes_the_bound_of_a_killed_conversion_along(shop: Shop) -
 def test_of_several_bounds_none_is_left_on_the_parts(shop: Shop) -> None:
     """Else the older one would refuse webhooks one day."""
     for ahead in (3, 2, 4):
-        bind(shop.sql, TODAY + timedelta(days=ahead))
+        bind(shop.sql, today() + timedelta(days=ahead))
 
     assert shop.run("partition").exit_code == 0
 
-    assert parts(shop.sql)[0] == f"before_{TODAY + timedelta(days=4):%Y%m%d}"
+    assert parts(shop.sql)[0] == f"before_{today() + timedelta(days=4):%Y%m%d}"
     assert bounds(shop.sql) == []
     assert insert_webhook(shop.sql, b"{}", id="uuidv7(interval '5 days')")
 

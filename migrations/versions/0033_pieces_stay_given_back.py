@@ -1,0 +1,105 @@
+"""Pieces of a refund that failed here stay given back where its provider made it all the same. Expands.
+
+Revision: 0033
+
+The release before goes on beside it: it says of no refund for which of ours it was made, as until now. What it flagged
+so before is entered here, by its own words.
+
+Webhooks that wait until a refund of ours has its reference are found by their payment. A sync of the catalogue keeps
+how many prices it moved far, which the next ones of the day count.
+"""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from alembic import op
+
+revision = "0033"
+down_revision = "0032"
+branch_labels = None
+depends_on = None
+
+FOLDER: Final = Path(__file__).parent.parent
+
+INDEX: Final = "CREATE INDEX CONCURRENTLY refunds_made_for ON refunds (made_for) WHERE made_for IS NOT NULL"
+
+WAITING: Final = """(provider, provider_ref, id)
+    WHERE state IN ('received', 'parked')
+        AND right(detail, 54) = 'a refund of ours with this amount has no reference yet'
+"""
+"""As checkout_service/refunds/settling.py asks for them."""
+
+PARTS: Final = """
+    SELECT name FROM webhooks_parts() UNION ALL SELECT 'webhook_deliveries_of_no_day' WHERE webhooks_in_parts()
+"""
+
+THERE: Final = "SELECT to_regclass('webhook_deliveries_waits_for_refund') IS NOT NULL"
+
+NAMED: Final = r"^refund ([0-9a-f-]{36}) (was refused, and was made all the same|is not .*, as an operator saw)$"
+"""What releases before this one wrote of such a refund, by the provider's name of what was made."""
+
+ENTER: Final = f"""
+    UPDATE refunds AS made SET made_for = ours.id, version = made.version + 1, updated_at = now()
+    FROM payment_notices AS notice CROSS JOIN LATERAL regexp_match(notice.detail, '{NAMED}') AS matched (words)
+    JOIN refunds AS ours ON ours.id = CAST(matched.words[1] AS uuid)
+    WHERE notice.reason = 'refund_mismatch' AND ours.payment_id = notice.payment_id AND ours.status = 'failed'
+        AND made.payment_id = notice.payment_id AND made.provider_ref = notice.ref AND made.requested_by IS NULL
+        AND made.made_for IS NULL AND made.id <> ours.id
+"""  # noqa: S608 (only our own constants)
+
+
+def upgrade() -> None:
+    # Each statement that locks a table that is there is a transaction of its own, and so is the file.
+    with op.get_context().autocommit_block():
+        op.execute("ALTER TABLE refunds ADD COLUMN IF NOT EXISTS made_for uuid")
+        op.execute("""
+            ALTER TABLE refunds DROP CONSTRAINT IF EXISTS refunds_made_for_fkey,
+                ADD CONSTRAINT refunds_made_for_fkey FOREIGN KEY (made_for) REFERENCES refunds (id) NOT VALID
+        """)
+        op.execute("ALTER TABLE refunds VALIDATE CONSTRAINT refunds_made_for_fkey")
+        # One that was broken off stays behind, invalid, under its name: so it is dropped first.
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS refunds_made_for")
+        op.execute(INDEX)
+        op.execute("GRANT INSERT (made_for), UPDATE (made_for) ON refunds TO checkout_worker")
+        parts = op.get_bind().exec_driver_sql(PARTS).scalars().all()
+        if not parts:
+            _make_index("webhook_deliveries")
+        elif not op.get_bind().exec_driver_sql(THERE).scalar_one():
+            # PostgreSQL makes none of a table in parts beside traffic: each part gets its own, and the table takes it.
+            for part in parts:
+                _make_index(part)
+            op.execute(f"CREATE INDEX webhook_deliveries_waits_for_refund ON webhook_deliveries {WAITING}")
+        _run((FOLDER / "pieces" / "made_for.sql").read_text(encoding="utf-8"))
+        _run(ENTER)
+        op.execute("""
+            ALTER TABLE catalog_syncs ADD COLUMN IF NOT EXISTS moved jsonb DEFAULT '{}' NOT NULL,
+                DROP CONSTRAINT IF EXISTS catalog_syncs_moved_is_object,
+                ADD CONSTRAINT catalog_syncs_moved_is_object CHECK (jsonb_typeof(moved) = 'object')
+        """)
+        _run((FOLDER / "sources" / "moved.sql").read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    """Pieces of such a refund may be given back once more."""
+    op.execute("DROP FUNCTION catalog_sync_end(uuid, catalog_sync_state, integer[], text, boolean, jsonb)")
+    op.execute("ALTER TABLE catalog_syncs DROP COLUMN moved")
+    op.execute("DROP INDEX webhook_deliveries_waits_for_refund")
+    op.execute("DROP TRIGGER refunds_check_pieces ON refunds")
+    op.execute("DROP TRIGGER refunds_check_made_for ON refunds")
+    op.execute("DROP FUNCTION refunds_check_pieces(), refunds_check_made_for()")
+    before = (FOLDER / "orders/orders.sql").read_text(encoding="utf-8")
+    (found,) = re.findall(r"CREATE FUNCTION order_line_refunds(\(.*?\n\$\$;)", before, re.DOTALL)
+    _run(f"CREATE OR REPLACE FUNCTION order_line_refunds{found}")
+    op.execute("ALTER TABLE refunds DROP COLUMN made_for")
+
+
+def _make_index(table: str) -> None:
+    # One that was broken off stays behind, invalid, under its name: so it is dropped first.
+    op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {table}_waits_for_refund")
+    op.execute(f"CREATE INDEX CONCURRENTLY {table}_waits_for_refund ON {table} {WAITING}")
+
+
+def _run(statements: str) -> None:
+    # Without parameters, so that percent signs and colons are not read as placeholders.
+    op.get_bind().exec_driver_sql(statements, execution_options={"no_parameters": True})

@@ -1,0 +1,100 @@
+"""What migration 0033 makes of what is there: refunds that were made all the same, and webhooks in parts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+
+from tests.migrations.conftest import CONFIG, Alembic, run_as
+
+BEFORE = str(ScriptDirectory.from_config(Config(CONFIG)).get_revision("0033").down_revision)
+
+# By hand, as they are: nothing is judged, and nothing follows.
+OF_BEFORE = (
+    "SET session_replication_role = replica",
+    "INSERT INTO users (id) VALUES (uuidv7())",
+    """INSERT INTO payments (user_id, provider, provider_ref, amount, currency)
+    SELECT id, 'mock', 'pi_' || number, 100, 'USD' FROM users, generate_series(1, 2) AS number""",
+    """INSERT INTO refunds (payment_id, provider, amount, currency, status, requested_by, idempotency_key, request_hash)
+    SELECT id, 'mock', 40, 'USD', given.state::refund_status, uuidv7(), given.state, ''
+    FROM payments, unnest(ARRAY['failed', 'succeeded']) AS given (state) WHERE provider_ref = 'pi_1'""",
+    """INSERT INTO refunds (payment_id, provider, provider_ref, amount, currency, status)
+    SELECT id, 'mock', names[1], 40, 'USD', 'succeeded' FROM payments,
+        (VALUES (ARRAY['re_refused', 'pi_1']), (ARRAY['re_named', 'pi_1']), (ARRAY['re_other', 'pi_1']),
+            (ARRAY['re_elsewhere', 'pi_2']), (ARRAY['re_of_one_that_stays', 'pi_1'])) AS given (names)
+    WHERE payments.provider_ref = names[2]""",
+    """INSERT INTO payment_notices (payment_id, reason, ref, detail)
+    SELECT made.payment_id, 'refund_mismatch', made.provider_ref, format(known.detail, ours.id)
+    FROM (VALUES ('re_refused', 'failed', 'refund %s was refused, and was made all the same'),
+            ('re_named', 'failed', 'refund %s is not re_n, as an operator saw'),
+            ('re_other', 'failed', 'refund %s: another amount, currency or reference'),
+            ('re_elsewhere', 'failed', 'refund %s was refused, and was made all the same'),
+            ('re_of_one_that_stays', 'succeeded', 'refund %s was refused, and was made all the same'))
+        AS known (ref, of_status, detail)
+    JOIN refunds AS made ON made.provider_ref = known.ref
+    JOIN refunds AS ours ON ours.status::text = known.of_status AND ours.requested_by IS NOT NULL""",
+)
+
+
+def rows(url: str, statement: str) -> list[Any]:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(statement))]
+    engine.dispose()
+    return found
+
+
+def test_what_was_flagged_before_stands_for_the_refund_that_its_notice_names(
+    fresh_database: str, alembic: Alembic
+) -> None:
+    alembic("upgrade", BEFORE)
+    run_as(fresh_database, *OF_BEFORE)
+
+    for _ in range(2):
+        alembic("upgrade", "head")
+        found = rows(
+            fresh_database,
+            """SELECT made.provider_ref, ours.idempotency_key FROM refunds AS made
+            JOIN refunds AS ours ON ours.id = made.made_for ORDER BY 1""",
+        )
+        assert found == [("re_named", "failed"), ("re_refused", "failed")]
+        alembic("downgrade", BEFORE)
+
+
+@pytest.mark.parametrize("in_parts", [False, True], ids=["one table", "in parts"])
+def test_the_index_of_waiting_webhooks_is_made_beside_traffic_and_again(
+    fresh_database: str, alembic: Alembic, in_parts: bool
+) -> None:
+    alembic("upgrade", BEFORE)
+    if in_parts:
+        day = (datetime.now(UTC) + timedelta(days=2)).date()
+        bound = f"webhook_deliveries_before_{day:%Y%m%d}"
+        run_as(
+            fresh_database,
+            f"""DO $$ BEGIN EXECUTE format('ALTER TABLE webhook_deliveries ADD CONSTRAINT {bound} CHECK (id < %L)',
+                uuid_of_day('{day}')); END $$""",
+            "SET ROLE checkout_owner",
+            "SELECT webhooks_turn_into_parts(7, 14)",
+        )
+
+    for _ in range(2):
+        alembic("upgrade", "head")
+        # As if it had been broken off at its end.
+        run_as(fresh_database, f"UPDATE alembic_version SET version_num = '{BEFORE}'")
+
+    indexes = rows(
+        fresh_database,
+        """SELECT relkind::text, count(*), bool_and(indisvalid) FROM pg_index JOIN pg_class ON oid = indexrelid
+        WHERE relname LIKE 'webhook_deliveries%waits_for_refund' GROUP BY 1 ORDER BY 1""",
+    )
+    if in_parts:
+        parts = len(rows(fresh_database, "SELECT FROM webhooks_parts()")) + 1
+        assert parts >= 3
+        assert indexes == [("I", 1, True), ("i", parts, True)]
+    else:
+        assert indexes == [("i", 1, True)]
