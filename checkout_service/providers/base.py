@@ -157,6 +157,7 @@ class Reference:
     was a session). ``attempt_ref`` and ``capture_ref`` are the provider's names of what is asked about: of a refund the
     capture, or the attempt, that it is of; of a capture or a void the authorisation; else the newest that are known.
     ``closed`` says that we expect no money any more (it expired or was canceled), so none may be captured.
+    ``failed_events`` are the ids of the newest events by which a try to pay failed.
     """
 
     provider_ref: str
@@ -167,6 +168,7 @@ class Reference:
     attempt_ref: str | None = None
     capture_ref: str | None = None
     closed: bool = False
+    failed_events: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
