@@ -69,6 +69,16 @@ def references(named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Refere
     return {(row.provider, row.provider_ref): _reference(row) for row in rows}
 
 
+def owners(named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """By provider and name, the reference of the payment here that has this name, or an attempt, capture, refund or
+    dispute of it; one statement. Raises DatabaseUnavailableError.
+    """
+    names = sorted(set(named))
+    values = {"providers": [provider for provider, _ in names], "names": [name for _, name in names]}
+    rows = execute(FIND_NAMES, values) if names else ()
+    return {(provider, name): provider_ref for provider, name, _, provider_ref in rows}
+
+
 def is_named_here(provider: str, name: str) -> bool:
     """Whether a payment here has this name at its provider, or one of its attempts, captures, refunds or disputes has.
 

@@ -67,12 +67,16 @@ class ProviderRefusedError(ProviderError):
     """The provider understood and said no, or we did in its place before any call; ``reason`` tells why.
 
     ``answer`` is what staff may read of what it answered (``refusals.answer_in_short``); without one it is our own
-    words. It names no person and no secret.
+    words. It names no person and no secret. ``lags`` tells that what is unknown now may be shown later: a list may
+    be behind the events about what is in it.
     """
 
-    def __init__(self, message: str, *, reason: Decline = Decline.OTHER, answer: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, reason: Decline = Decline.OTHER, answer: str | None = None, lags: bool = False
+    ) -> None:
         super().__init__(message)
         self.reason = reason
+        self.lags = lags
         self.answer = message if answer is None else answer
 
 
@@ -241,6 +245,9 @@ class ThinEvent:
     event alone. Without it the payment is looked up. ``kind`` is the adapter's own word for what happened,
     ``event_id`` the same for every delivery of this event, and ``full_event_id`` the id of the event in full about the
     same change, where the provider sends both. ``foreign`` says that it is another shop's, unless its payment is here.
+    ``names`` are the provider's names of an attempt, capture, dispute or refund by which the payment is found where
+    ``provider_ref`` is '': before any call, and instead of it. ``payment_id`` is our own id of the payment, where a
+    verified event has it.
     """
 
     provider: str
@@ -251,6 +258,8 @@ class ThinEvent:
     event_id: str = ""
     full_event_id: str = ""
     foreign: bool = False
+    names: tuple[str, ...] = ()
+    payment_id: UUID | None = None
 
 
 class IgnoredReason(StrEnum):
