@@ -54,7 +54,7 @@ _Key = tuple[str, str]
 
 _Answer = TypeVar("_Answer")
 
-_OF_ANOTHER: Final = "of a payment that another service opened"
+OF_ANOTHER: Final = "of a payment that another service opened"
 
 _NO_SUCH: Final = "the provider has no such object for this account"
 
@@ -142,7 +142,7 @@ class LookUps:
             reader = _reader(adapter, thin_event)
             known = self._known(thin_event) if reader is None else None
             if reader is None and known is None and thin_event.foreign and thin_event.verified:
-                found.ignore(IgnoredReason.NOT_OURS, _OF_ANOTHER)
+                found.ignore(IgnoredReason.NOT_OURS, OF_ANOTHER)
                 found.passed_over.add(own)
                 continue
             if adapter is None or (reader is None and known is None):

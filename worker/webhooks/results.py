@@ -15,6 +15,7 @@ from worker.transitions.matching import names_of
 from worker.transitions.outcomes import Effect, Outcome
 from worker.webhooks.attempts import progress_of
 from worker.webhooks.claims import PARKED_FOR, ClaimedWebhook, Result
+from worker.webhooks.look_ups import OF_ANOTHER
 from worker.webhooks.reading import Reading
 
 _APPLIED: Final = DeliveryState.APPLIED
@@ -238,6 +239,7 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     if own_id is not None:
         detail = f"its payment {own_id} never came"
         return failed(webhook, detail, provider_ref=reference)
-    # The rest is another service's, and what was entered, was.
     entered = _entered(webhook, [*outcomes, *webhook.before.did], reference)
-    return entered or _ignored(reading, IgnoredReason.NOT_OURS, "of a payment that another service opened", reference)
+    if entered is not None:
+        return replace(entered, detail=entered.detail or f"the rest is {OF_ANOTHER}")
+    return _ignored(reading, IgnoredReason.NOT_OURS, OF_ANOTHER, reference)
