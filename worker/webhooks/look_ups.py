@@ -30,9 +30,10 @@ from checkout_service.telemetry import tracing
 from checkout_service.telemetry.tracing import Kind
 from worker.backoff import FIRST_DELAY
 from worker.context import provider
-from worker.references import is_named_here, owners, references
+from worker.references import references
 from worker.unanswered import NOT_CALLED, may_call, note_answered, note_unanswered
 from worker.webhooks.claims import ClaimedWebhook
+from worker.webhooks.named import is_named_here, owners
 from worker.webhooks.reading import LookedUp, Reading
 
 NEW_FOR: Final = timedelta(minutes=1)
@@ -125,6 +126,7 @@ class LookUps:
             self._news.setdefault((thin_event.provider, thin_event.object_ref), []).append(thin_event)
         self._payments: dict[_Key, Sequence[ProviderEvent | ProviderRefundEvent] | ProviderError] = {}
         self._objects: dict[_Key, ParsedWebhook | ProviderError] = {}
+        self._named_here: dict[_Key, bool] = {}
 
     def of(self, reading: Reading) -> Reading:
         """The reading with what its thin events are about; of payments that are not ours nobody is asked.
@@ -263,11 +265,17 @@ class LookUps:
         try:
             return _given(self._objects[key])
         except ProviderRefusedError as error:
-            if error.reason is not Decline.UNKNOWN_REFERENCE or is_named_here(*key):
+            if error.reason is not Decline.UNKNOWN_REFERENCE or self._is_named_here(key):
                 raise
             if error.lags and webhook.age < LAGS_FOR and not webhook.is_replay:
                 raise ProviderUnavailableError(NOT_SHOWN_YET) from error
             return None
+
+    def _is_named_here(self, key: _Key) -> bool:
+        """Whether we have what the provider has not: the key may be that of another account."""
+        if key not in self._named_here:
+            self._named_here[key] = is_named_here(*key)
+        return self._named_here[key]
 
     def _called(
         self, name: str, about: UUID | str, webhook: ClaimedWebhook, call: Callable[[], _Answer]
