@@ -21,42 +21,42 @@ _STATES: Final = {
 }
 """States of which many are replayed, with what the planner finds their index by."""
 
-# The edge is the last one of the window, where that is full.
+# Looked through in the order of an index and no further, whatever the planner thinks of what is meant; only what is
+# chosen is locked.
 _PAGE: Final = """
-    edge AS (
-        SELECT id FROM webhook_deliveries WHERE {condition} AND id < :command AND id > :after
-        ORDER BY id OFFSET :window - 1 LIMIT 1
+    seen AS MATERIALIZED (
+        SELECT id, replay_of IS NULL AND erased_at IS NULL
+            AND (CAST(:detail AS text) IS NULL OR coalesce(starts_with(detail, :detail), false))
+            AND (CAST(:provider AS text) IS NULL OR provider = :provider)
+            AND (CAST(:provider_ref AS text) IS NULL OR coalesce(provider_ref = :provider_ref, false))
+            AND (CAST(:came_from AS timestamptz) IS NULL OR received_at >= :came_from)
+            AND (CAST(:came_until AS timestamptz) IS NULL OR received_at < :came_until) AS meant
+        FROM webhook_deliveries WHERE {condition} AND id < :command AND id > :after
+        ORDER BY id LIMIT :window
+    ), chosen AS MATERIALIZED (
+        SELECT id FROM seen WHERE meant ORDER BY id LIMIT :limit
     ), page AS (
-        SELECT {place} FROM webhook_deliveries WHERE {condition} {chosen}
+        SELECT {place} FROM webhook_deliveries
+        WHERE id = ANY(ARRAY(SELECT id FROM chosen)) AND {condition} AND replay_of IS NULL AND erased_at IS NULL
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
     )
-"""
-
-_CHOSEN: Final = """
-    AND id < :command AND id > :after AND id <= coalesce((SELECT id FROM edge), :command)
-    AND replay_of IS NULL AND erased_at IS NULL
-    AND (CAST(:detail AS text) IS NULL OR starts_with(detail, :detail))
-    AND (CAST(:provider AS text) IS NULL OR provider = :provider)
-    AND (CAST(:provider_ref AS text) IS NULL OR provider_ref = :provider_ref)
-    AND (CAST(:came_from AS timestamptz) IS NULL OR received_at >= :came_from)
-    AND (CAST(:came_until AS timestamptz) IS NULL OR received_at < :came_until)
-    ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 """
 
 _ADVANCE: Final = f"""
     UPDATE command_runs
     SET state = '{RunState.RUNNING}',
-        after_id = coalesce(
-            (SELECT id FROM edge WHERE (SELECT count(*) FROM page) < :limit),
-            (SELECT id FROM page ORDER BY id DESC LIMIT 1), after_id),
+        after_id = coalesce(CASE WHEN (SELECT count(*) FROM chosen) >= :limit
+            THEN (SELECT id FROM chosen ORDER BY id DESC LIMIT 1)
+            ELSE (SELECT id FROM seen ORDER BY id DESC LIMIT 1) END, after_id),
         replayed = replayed + (SELECT count(*) FROM page),
-        all_taken = (SELECT count(*) FROM page) < :limit AND NOT EXISTS (SELECT FROM edge),
+        all_taken = (SELECT count(*) FROM chosen) < :limit AND (SELECT count(*) FROM seen) < :window,
         updated_at = now()
     WHERE id = :command
 """  # noqa: S608 (only our own constants)
 
 
 def _page_of(state: DeliveryState) -> str:
-    return _PAGE.format(condition=_STATES[state], place=PLACE, chosen=_CHOSEN)
+    return _PAGE.format(condition=_STATES[state], place=PLACE)
 
 
 _IN_SETS: Final = (DeliveryState.REJECTED, DeliveryState.IGNORED, DeliveryState.APPLIED)

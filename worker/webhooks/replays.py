@@ -31,7 +31,7 @@ from worker.webhooks.statements import CLAIMED, PLACE, SET, at_place
 REPLAY_SET: Final = SET
 """Webhooks a replay takes at most at once. New ones wait for as long as that takes: a fraction of a second."""
 
-WINDOW: Final = 10_000
+WINDOW: Final = 2_500
 """Webhooks of its state that a replay looks through at most for a set: few of millions may be meant."""
 
 MARKED: Final = 200
