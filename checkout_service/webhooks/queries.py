@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import and_, bindparam, func, select
 
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
@@ -190,15 +190,15 @@ def count_processable(choice: Choice, *, most: int | None = None) -> int:
         ((number,),) = execute(select(func.count()).select_from(found))
         return int(number)
     # Of these there may be millions, where others use the account too, and few of them for a reason.
-    count, after = 0, UUID(int=0)
-    while after != NEWEST and (most is None or count < most):
-        rest = select(WebhookDelivery.id).where(*choice.in_state, WebhookDelivery.id > after)
-        last = rest.order_by(WebhookDelivery.id).offset(WINDOW - 1).limit(1).scalar_subquery()
-        edge = select(func.coalesce(last, NEWEST).label("edge")).cte().prefix_with("MATERIALIZED")
-        of_window = (WebhookDelivery.id > after, WebhookDelivery.id <= select(edge.c.edge).scalar_subquery())
-        number_of_window = select(func.count(WebhookDelivery.id)).where(*choice.conditions(), *of_window)
-        ((number, after),) = execute(select(number_of_window.scalar_subquery(), edge.c.edge))
-        count += number
+    count, after, full = 0, UUID(int=0), True
+    while full and (most is None or count < most):
+        looked_at = select(WebhookDelivery.id, and_(*choice.conditions()).label("meant"))
+        window = looked_at.where(*choice.in_state, WebhookDelivery.id > after).order_by(WebhookDelivery.id)
+        seen = window.limit(WINDOW).cte("seen").prefix_with("MATERIALIZED")
+        last = select(seen.c.id).order_by(seen.c.id.desc()).limit(1).scalar_subquery()
+        meant = func.count().filter(seen.c.meant)
+        ((number, looked_through, last_id),) = execute(select(meant, func.count(), last).select_from(seen))
+        count, after, full = count + number, last_id, looked_through == WINDOW
     return count if most is None else min(count, most)
 
 
