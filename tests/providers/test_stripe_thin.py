@@ -310,9 +310,25 @@ def test_an_answer_about_another_object_is_unreadable() -> None:
     ("status", "reason"), [(404, Decline.UNKNOWN_REFERENCE), (403, Decline.CREDENTIALS), (401, Decline.CREDENTIALS)]
 )
 def test_what_stripe_does_not_show_is_refused(status: int, reason: Decline) -> None:
+    answer = problem(status, type="invalid_request_error", code="resource_missing")
     with pytest.raises(ProviderRefusedError) as caught:
-        KIT.provider(answer=lambda _: problem(status)).look_up_object([news("refund.created", REFUND)])
+        KIT.provider(answer=lambda _: answer).look_up_object([news("refund.created", REFUND)])
     assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(404, text="<html>nginx</html>"),
+        httpx.Response(404),
+        httpx.Response(404, json={"detail": "no such route"}),
+        problem(404, type="invalid_request_error"),
+    ],
+    ids=["html", "nothing", "json", "no code"],
+)
+def test_a_404_without_stripes_code_says_nothing_of_the_object(answer: httpx.Response) -> None:
+    with pytest.raises(UnreadableError):
+        KIT.provider(answer=lambda _: answer).look_up_object([news("refund.created", REFUND)])
 
 
 def test_stripe_that_is_away_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
