@@ -5,7 +5,7 @@ duplicate. Where an event is about a refund, or says only that there is news, it
 
 Providers that list all events alike, delivered or not, are asked for those too: see worker/payments/listed_events.py.
 
-Providers take turns, a page each: one that is away, or has much to tell, takes nobody else's time.
+Providers take turns, a page or an object each: one that is away, or has much to tell, takes nobody else's time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def backfill() -> str:
     queries = StatusQueries()
     held = [(name, each) for name, each in providers().items() if isinstance(each, SupportsUndelivered)]
     walks: deque[_Walk | ListedEvents] = deque(_Walk(name, provider) for name, provider in held)
-    walks.extend(ListedEvents(name, each) for name, each in providers().items() if isinstance(each, ListsNamedObjects))
+    listing = [(name, each) for name, each in providers().items() if isinstance(each, ListsNamedObjects)]
+    walks.extend(ListedEvents(name, each) for name, each in listing if each.lists_events)
     learned = 0
     try:
         while walks and queries.may_go_on():
