@@ -129,7 +129,7 @@ def seen_intent(
     """
     state = state_of(intent)
     seen = intent_event(intent, state, "", at=at, deployment=deployment, raw=intent)
-    entries = [entry for entry in seen.entries if not isinstance(entry, NoneUnderWayEntry)]
+    entries: list[Entry] = [entry for entry in seen.entries if not isinstance(entry, NoneUnderWayEntry)]
     if failures is not None and state == "failed":
         entries = _by_events(entries, intent, failures)
     found: list[ProviderEvent] = []
