@@ -5,8 +5,8 @@ duplicate. Where an event is about a refund, or says only that there is news, it
 
 Providers that list all events alike, delivered or not, are asked for those too: see worker/payments/listed_events.py.
 
-Providers take turns, a page or some look-ups each (worker/payments/undelivered_walks.py): one that is away, or has
-much to tell, takes nobody else's time.
+Providers take turns, a page or some look-ups each (worker/payments/undelivered_walks.py), or an object: one that is
+away, or has much to tell, takes nobody else's time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def backfill() -> str:
     walks: deque[UndeliveredWalk | ListedEvents] = deque(
         walk for name, provider in held for walk in walks_of(name, provider, asked)
     )
-    walks.extend(ListedEvents(name, each) for name, each in providers().items() if isinstance(each, ListsNamedObjects))
+    listing = [(name, each) for name, each in providers().items() if isinstance(each, ListsNamedObjects)]
+    walks.extend(ListedEvents(name, each) for name, each in listing if each.lists_events)
     learned = 0
     try:
         while walks and queries.may_go_on():
