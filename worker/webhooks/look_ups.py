@@ -117,6 +117,7 @@ class LookUps:
             self._news.setdefault((thin_event.provider, thin_event.object_ref), []).append(thin_event)
         self._payments: dict[_Key, Sequence[ProviderEvent | ProviderRefundEvent] | ProviderError] = {}
         self._objects: dict[_Key, ParsedWebhook | ProviderError] = {}
+        self._named_here: dict[_Key, bool] = {}
 
     def of(self, reading: Reading) -> Reading:
         """The reading with what its thin events are about; of payments that are not ours nobody is asked.
@@ -249,9 +250,15 @@ class LookUps:
         try:
             return _given(self._objects[key])
         except ProviderRefusedError as error:
-            if error.reason is not Decline.UNKNOWN_REFERENCE or is_named_here(*key):
+            if error.reason is not Decline.UNKNOWN_REFERENCE or self._is_named_here(key):
                 raise
             return None
+
+    def _is_named_here(self, key: _Key) -> bool:
+        """Whether we have what the provider has not: the key may be that of another account."""
+        if key not in self._named_here:
+            self._named_here[key] = is_named_here(*key)
+        return self._named_here[key]
 
     def _called(
         self, name: str, about: UUID | str, webhook: ClaimedWebhook, call: Callable[[], _Answer]

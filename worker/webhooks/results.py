@@ -61,7 +61,7 @@ def _outcomes(reading: Reading, effects: Sequence[Effect]) -> list[Outcome]:
 
     An answer that is not recorded counts where there is no other, and where it moved something.
     """
-    events = [*reading.events, *reading.refunds]
+    events: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
     outcomes = [effect.outcome for effect in effects]
     recorded = [outcome for event, outcome in zip(events, outcomes, strict=False) if event.event_id]
     return recorded or [outcome for outcome in outcomes if outcome is not Outcome.DUPLICATE]
