@@ -23,7 +23,7 @@ from checkout_service.tasks import TaskName
 from worker.context import providers
 from worker.payments.listed_events import ListedEvents, ListsNamedObjects
 from worker.payments.status_queries import StatusQueries
-from worker.payments.undelivered_walks import Asked, UndeliveredWalk, walks_of
+from worker.payments.undelivered_walks import LookedUpInRun, UndeliveredWalk, walks_of
 
 log = structlog.get_logger(__name__)
 
@@ -33,9 +33,9 @@ def backfill() -> str:
     """Enter what providers could not deliver; bounded in time, and what is left over is for the next run."""
     queries = StatusQueries()
     held = [(name, each) for name, each in providers().items() if isinstance(each, SupportsUndelivered)]
-    asked = Asked()
+    in_run = LookedUpInRun()
     walks: deque[UndeliveredWalk | ListedEvents] = deque(
-        walk for name, provider in held for walk in walks_of(name, provider, asked)
+        walk for name, provider in held for walk in walks_of(name, provider, in_run)
     )
     listing = [(name, each) for name, each in providers().items() if isinstance(each, ListsNamedObjects)]
     walks.extend(ListedEvents(name, each) for name, each in listing if each.lists_events)

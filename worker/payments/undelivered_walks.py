@@ -41,14 +41,14 @@ _DAY: Final = 86_400
 log = structlog.get_logger(__name__)
 
 
-class Asked:
-    """The payments that a run asked about: none of them twice."""
+class LookedUpInRun:
+    """The payments that a run looked up: none of them twice."""
 
     def __init__(self) -> None:
         self._answered_at: dict[UUID, float | None] = {}
 
-    def about(self, payment_id: UUID) -> bool:
-        """Whether it was asked about in this run."""
+    def has(self, payment_id: UUID) -> bool:
+        """Whether it was looked up in this run."""
         return payment_id in self._answered_at
 
     def note(self, payment_id: UUID, *, at: float, recorded: bool) -> None:
@@ -83,7 +83,7 @@ class _Place(NamedTuple):
         cache().put(name, place, seconds=_DAY)
 
 
-def walks_of(name: str, provider: SupportsUndelivered, asked: Asked) -> list[UndeliveredWalk]:
+def walks_of(name: str, provider: SupportsUndelivered, in_run: LookedUpInRun) -> list[UndeliveredWalk]:
     """The walks of a run at one provider: that which the run before left, if it did, and one from what is new."""
     in_history = history(now=True)
     place_name = f"backfill at:{in_history}:{name}" if in_history else ""
@@ -93,7 +93,7 @@ def walks_of(name: str, provider: SupportsUndelivered, asked: Asked) -> list[Und
     new = _Place(datetime.now(UTC) - (FAR if far else NEAR), None, far)
     begun = [(new, "")] if left is not None else [(new, place_name)]
     return [
-        UndeliveredWalk(name, provider, asked, place=place, kept_as=kept_as, far_mark=far_mark)
+        UndeliveredWalk(name, provider, in_run, place=place, kept_as=kept_as, far_mark=far_mark)
         for place, kept_as in ([] if left is None else [(left, place_name)]) + begun
     ]
 
@@ -102,12 +102,12 @@ class UndeliveredWalk:
     """A walk along what one provider could not deliver. One that is not kept begins anew in the next run."""
 
     def __init__(
-        self, name: str, provider: SupportsUndelivered, asked: Asked, *, place: _Place, kept_as: str, far_mark: str
+        self, name: str, provider: SupportsUndelivered, in_run: LookedUpInRun, *, place: _Place, kept_as: str, far_mark: str
     ) -> None:
         self.name = name
         self.is_over = False
         self._provider = provider
-        self._asked = asked
+        self._in_run = in_run
         self._place = place
         self._kept_as = kept_as
         self._far_mark = far_mark
@@ -125,7 +125,7 @@ class UndeliveredWalk:
             entered = self._page.entered
             self._whole = self._whole and self._page.is_entered
         for _ in range(TURN):
-            if not self._page.has_more(self._asked):
+            if not self._page.has_more(self._in_run):
                 self._go_on(self._page.after)
                 break
             if not queries.may_go_on():
@@ -133,7 +133,7 @@ class UndeliveredWalk:
             if not queries.patience(self.name):
                 self.is_over = True  # it is away; the next run goes on with this page
                 break
-            self._page.look_up_next(queries, self._asked)
+            self._page.look_up_next(queries, self._in_run)
         return entered
 
     def _turned(self) -> _Page:
@@ -185,25 +185,25 @@ class _Page:
         """By an event's mark, of how many payments it has news that are left to look up."""
         self._enter(events)
 
-    def has_more(self, asked: Asked) -> bool:
+    def has_more(self, in_run: LookedUpInRun) -> bool:
         """Whether a payment is left that this run has not asked about.
 
         One that it asked about before this page was listed is left to another run: what is new may have come since.
         """
         for payment_id in list(self._left):
-            if not asked.about(payment_id):
+            if not in_run.has(payment_id):
                 return True
             marks = self._left.pop(payment_id)
-            if asked.since(payment_id, self._listed_at):
+            if in_run.since(payment_id, self._listed_at):
                 self._mark(payment_id, marks)
         return False
 
-    def look_up_next(self, queries: StatusQueries, asked: Asked) -> None:
+    def look_up_next(self, queries: StatusQueries, in_run: LookedUpInRun) -> None:
         """Ask about the next payment; what is wrong with its answer is its own. Raises DatabaseUnavailableError."""
         payment_id = next(iter(self._left))
         at = monotonic()
         queries.ask(Inquiry(payment_id=payment_id, provider=self._name))
-        asked.note(payment_id, at=at, recorded=queries.recorded)
+        in_run.note(payment_id, at=at, recorded=queries.recorded)
         marks = self._left.pop(payment_id)
         if queries.recorded:
             # At once: whatever ends the run, the next one goes on behind it.

@@ -126,7 +126,7 @@ def test_what_a_run_looked_up_counts_whatever_ends_it(sql: Sql, keeper: Keeper) 
     assert run(keeper) == order[5:]
 
 
-def test_a_payment_whose_answer_cannot_be_used_keeps_nothing_behind_it_and_is_asked_about_once_a_run(
+def test_a_payment_whose_answer_cannot_be_used_keeps_nothing_behind_it_and_is_looked_up_once_a_run(
     sql: Sql, keeper: Keeper
 ) -> None:
     behind, *others = payments(sql, 6)
@@ -142,7 +142,7 @@ def test_a_payment_whose_answer_cannot_be_used_keeps_nothing_behind_it_and_is_as
     assert status_of(sql, behind) == "paid"
 
 
-def test_a_payment_with_news_in_two_pages_is_asked_about_once_a_run_and_not_forgotten(sql: Sql, keeper: Keeper) -> None:
+def test_a_payment_with_news_in_two_pages_is_looked_up_once_a_run_and_not_forgotten(sql: Sql, keeper: Keeper) -> None:
     """What an answer from before a page was listed says need not be all that the page has news of."""
     (reference,) = payments(sql, 1)
     keeper.kept = {"2": [reference], "1": [reference]}
