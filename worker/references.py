@@ -10,7 +10,6 @@ from uuid import UUID
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.providers.base import Reference
-from worker.transitions.statements import FIND_NAMES
 
 # The newest names: an open authorisation goes before other attempts, one that was ever authorized before those that
 # failed, money that came before other captures.
@@ -63,14 +62,6 @@ def references(named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Refere
     values = {"providers": [provider for provider, _ in names], "refs": [name for _, name in names]}
     rows = map(_Row._make, execute(_by_refs, values) if names else ())
     return {(row.provider, row.provider_ref): _reference(row) for row in rows}
-
-
-def is_named_here(provider: str, name: str) -> bool:
-    """Whether a payment here has this name at its provider, or one of its attempts, captures, refunds or disputes has.
-
-    Raises DatabaseUnavailableError.
-    """
-    return bool(execute(FIND_NAMES, {"providers": [provider], "names": [name]}))
 
 
 def reference(payment_id: UUID) -> Reference:

@@ -30,9 +30,10 @@ from checkout_service.telemetry import tracing
 from checkout_service.telemetry.tracing import Kind
 from worker.backoff import FIRST_DELAY
 from worker.context import provider
-from worker.references import is_named_here, references
+from worker.references import references
 from worker.unanswered import NOT_CALLED, may_call, note_answered, note_unanswered
 from worker.webhooks.claims import ClaimedWebhook
+from worker.webhooks.named import is_named_here
 from worker.webhooks.reading import LookedUp, Reading
 
 NEW_FOR: Final = timedelta(minutes=1)
