@@ -102,7 +102,14 @@ class UndeliveredWalk:
     """A walk along what one provider could not deliver. One that is not kept begins anew in the next run."""
 
     def __init__(
-        self, name: str, provider: SupportsUndelivered, in_run: LookedUpInRun, *, place: _Place, kept_as: str, far_mark: str
+        self,
+        name: str,
+        provider: SupportsUndelivered,
+        in_run: LookedUpInRun,
+        *,
+        place: _Place,
+        kept_as: str,
+        far_mark: str,
     ) -> None:
         self.name = name
         self.is_over = False
