@@ -231,8 +231,9 @@ class ProviderRefundEvent:
 class ThinEvent:
     """A provider says only that something has news; the events must be looked up.
 
-    ``provider_ref`` is the payment's own reference, '' where the news is of something else. ``verified`` tells whether
-    the webhook was verified: anybody can write one that was not.
+    ``provider_ref`` is the payment's own reference or, where the provider does not say that, its name of one of the
+    payment's attempts, captures, disputes or refunds; '' where the news is of something else. ``verified`` tells
+    whether the webhook was verified: anybody can write one that was not.
 
     ``object_ref`` is the provider's name of what has news (a refund, a dispute, a payment), where the adapter reads it
     by that name alone (``named_objects.SupportsNamedObjects``), so that its payment need not be known; of a verified
