@@ -207,7 +207,8 @@ class ProviderRefundEvent:
 
     ``provider_ref`` is the payment's ('' where the event does not carry it: then ``names`` lead to it, as of a
     ProviderEvent), ``refund_ref`` the refund's; ``refund_id`` our own id of it where the provider gave it back to us.
-    ``capture_ref`` and ``attempt_ref`` tell what it is of, where that is known.
+    ``capture_ref`` and ``attempt_ref`` tell what it is of, where that is known. ``foreign`` says that it is another
+    shop's, unless its payment is here.
     """
 
     provider: str
@@ -224,6 +225,7 @@ class ProviderRefundEvent:
     capture_ref: str | None = None
     attempt_ref: str | None = None
     names: Sequence[str] = ()
+    foreign: bool = False
     raw: dict[str, Any] = field(default_factory=dict)
 
 

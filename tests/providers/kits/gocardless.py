@@ -86,7 +86,7 @@ def sign(body: bytes, secret: str) -> SignedWebhook:
 class GoCardlessBank:
     """Billing requests by our id of the payment, and what becomes of them. A key that came before is a conflict.
 
-    ``debits`` are the payments by their own ids, ``behind`` the actions whose events are not listed yet.
+    ``debits`` are the payments by their own ids, ``behind`` the ids or actions whose events are not listed yet.
     Its events are of ``began`` and as many seconds later as there are. Of a refund
     that comes back it gives back to ``amount_refunded``, unless it ``counts_failed``; what it reckons the sum of all
     refunds to be may be ``off``.
@@ -196,7 +196,7 @@ class GoCardlessBank:
 
     def _listed(self, kind: str, query: dict[str, str]) -> httpx.Response:
         whole: list[dict[str, Any]] = {
-            "events": [each for each in self.events if each["action"] not in self.behind],
+            "events": [each for each in self.events if not self.behind & {each["action"], each["id"]}],
             "refunds": list(self.refunds.values()),
             "webhooks": self.webhooks,
         }[kind]

@@ -196,3 +196,38 @@ def test_a_refund_that_comes_back_gives_back_nothing(stage: Stage, sql: Sql) -> 
 def test_a_refund_and_a_charge_back_of_all_are_flagged(stage: Stage) -> None:
     ending = stage.play(fulfils, CONFIRMED, gives_back(4000, "paid"), CHARGED_BACK)
     assert short(ending) == ("reversed", "refund_too_large", 240, 240, 0)
+
+
+def test_a_dispute_that_is_read_in_parts_counts_once(stage: Stage) -> None:
+    """Its first event is listed after its second one was entered."""
+
+    def late(bank: GoCardlessBank, copy: Copy) -> dict[str, Any]:
+        made = bank.happen(reference(copy), "confirmed")
+        for action in ("failed", "charged_back"):
+            made = bank.happen(reference(copy), action)
+        bank.behind = {"failed"}
+        return made
+
+    def listed(bank: GoCardlessBank, copy: Copy) -> dict[str, Any]:
+        bank.behind = set()
+        return bank.happen(reference(copy), "chargeback_settled")
+
+    ending = stage.play(fulfils, late, listed, CHARGED_BACK)
+    assert short(ending)[2:] == (240, 240, 0)
+    assert len(ending.disputes) == 1
+
+
+def test_a_second_charge_back_counts_though_it_was_entered_as_the_first(stage: Stage) -> None:
+    def hidden(bank: GoCardlessBank, copy: Copy) -> dict[str, Any]:
+        bank.happen(reference(copy), "confirmed")
+        for action in ("charged_back", "chargeback_cancelled"):
+            bank.behind.add(bank.happen(reference(copy), action)["id"])
+        return bank.happen(reference(copy), "charged_back")
+
+    def listed(bank: GoCardlessBank, copy: Copy) -> dict[str, Any]:
+        bank.behind.clear()
+        return bank.happen(reference(copy), "charged_back")
+
+    ending = stage.play(fulfils, hidden, listed)
+    assert short(ending) == ("reversed", None, 240, 240, 0)
+    assert ending.disputes == GONE_TWICE
