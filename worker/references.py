@@ -10,7 +10,7 @@ from uuid import UUID
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.providers.base import Reference
-from worker.transitions.statements import OWNERS
+from worker.owners import OWNERS
 
 # The newest names: an open authorisation goes before other attempts, one that was ever authorized before those that
 # failed, money that came before other captures.

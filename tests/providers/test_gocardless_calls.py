@@ -226,8 +226,8 @@ def test_a_refund_that_came_back_counts_in_no_sum() -> None:
         bank.give_back(reference.provider_ref, "RFbounced", "bounced", 6000)
         refund(provider, reference)
         assert [made["amount"] for made in bank.refunds.values() if made["status"] == "created"] == [4000]
-        told = [order["refunds"]["total_amount_confirmation"] for order in sent(bank, "refunds")]
-        assert told == ([10000, 4000] if counts_failed else [4000])
+        totals = [order["refunds"]["total_amount_confirmation"] for order in sent(bank, "refunds")]
+        assert totals == ([10000, 4000] if counts_failed else [4000])
 
 
 def test_a_sum_that_stays_refused_is_for_staff() -> None:

@@ -237,7 +237,7 @@ def test_the_backfill_enters_what_could_not_be_delivered(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("metadata", [{}, {"payment_id": "INV-4711"}, {"deployment": "another name of ours"}])
-def test_a_late_failure_finds_its_payment_whatever_became_of_its_metadata(shop: Shop, metadata: dict[str, str]) -> None:
+def test_a_late_failure_finds_its_payment_by_any_name(shop: Shop, metadata: dict[str, str]) -> None:
     """Staff and bookkeeping rewrite it, and a shop may get another PAYMENT_NAMESPACE."""
     shop.app.extensions["providers"] = {"gocardless": KIT.provider(answer=shop, deployment="uniforms")}
     (reference,) = shop.open()

@@ -236,9 +236,9 @@ class GoCardlessProvider:
             for made in refunds:
                 if metadata_of(made).get("refund_id") == str(refund_id):
                     return made
-            told = self._payment(payment_ref, reference).get("amount_refunded", 0)
-            amount_from_minor(told, reference.currency)
-            sums = list(dict.fromkeys([told, sum_of(refunds, reference.currency)]))
+            refunded = self._payment(payment_ref, reference).get("amount_refunded", 0)
+            amount_from_minor(refunded, reference.currency)
+            sums = list(dict.fromkeys([refunded, sum_of(refunds, reference.currency)]))
             if seen is not None and seen != sums:
                 raise TotalRefusedError("another refund of this payment is at work", in_progress=True)
             seen = sums
