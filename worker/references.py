@@ -19,7 +19,10 @@ _COLUMNS: Final = """
     capture.capture_ref, session.payment_token, payment.status IN ('expired', 'canceled') OR EXISTS (
         SELECT FROM cancel_requests AS request
         WHERE request.payment_id = payment.id AND request.next_attempt_at IS NOT NULL
-    ) AS closed
+    ) AS closed, ARRAY(
+        SELECT event.event_id FROM payment_events AS event
+        WHERE event.payment_id = payment.id AND event.status = 'failed' ORDER BY event.id DESC LIMIT 10
+    ) AS failed_events
     FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
     LEFT JOIN LATERAL (
         SELECT entry.attempt_ref FROM payment_attempts AS entry
@@ -61,6 +64,7 @@ class _Row(NamedTuple):
     capture_ref: str | None
     payment_token: str | None
     closed: bool
+    failed_events: list[str]
 
 
 def references(named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Reference]:
@@ -91,4 +95,5 @@ def _reference(row: _Row) -> Reference:
         attempt_ref=row.attempt_ref,
         capture_ref=row.capture_ref,
         closed=row.closed,
+        failed_events=row.failed_events,
     )

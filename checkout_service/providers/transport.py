@@ -71,13 +71,22 @@ def bounded() -> Iterator[None]:
 
 
 def repeated(attempt: Callable[[], Result], tries: int) -> Result:
-    """What the attempt returns, which is made anew after a pause while it ends in LaterError and there is time."""
-    pause = FIRST_PAUSE
+    """What the attempt returns, which is made anew after a pause while it ends in LaterError and there is time.
+
+    Credentials that are refused after a try without an answer are ProviderUnavailableError: whoever hears that they
+    were refused takes the call for one that was never made, and the first try may have been carried out.
+    """
+    pause, unanswered = FIRST_PAUSE, False
     while True:
         tries -= 1
         try:
             return attempt()
+        except ProviderRefusedError as error:
+            if unanswered and error.reason is Decline.CREDENTIALS:
+                raise ProviderUnavailableError(f"{error}, after a try without an answer") from error
+            raise
         except LaterError as error:
+            unanswered = True
             wait = max(error.pause or 0.0, pause * random.uniform(1, 1.5))  # noqa: S311 (spreads load)
             if tries < 1 or monotonic() + wait > _end.get():
                 raise

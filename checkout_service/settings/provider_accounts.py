@@ -70,7 +70,7 @@ class AccountForm:
     """The options of an account at a provider: ``needed`` to call it, ``optional``, and ``reading`` for its webhooks.
 
     What is for ``reading`` goes to the worker alone; ``secrets`` says whether <PROVIDER>_WEBHOOK_SECRETS is among it.
-    That is needed, or where ``secrets_needed_by`` names options, only while one of them has the value beside it.
+    It is needed; where ``secrets_needed_by`` names options, only while one of them has that value.
     ``shapes`` says what a value must look like (a pattern for the whole of it), and ``checks`` says in words what is
     wrong with one, so that a wrong one is found at start and not by its webhooks. Of ``webhook_secrets`` each is judged
     by itself. An option whose name ends in ``_base`` is an address. ``package`` must be installed for an account. A
