@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -25,7 +25,7 @@ from checkout_service.catalog.rows import ListingRow
 from checkout_service.catalog.source import Source, open_source
 from checkout_service.catalog.source_judging import moved_currencies
 from checkout_service.catalog.source_rows import listing_of
-from checkout_service.catalog.sync_writing import SyncWriter, open_writer
+from checkout_service.catalog.sync_writing import Change, SyncWriter, open_writer
 from checkout_service.settings.catalog_source import CatalogSource
 from checkout_service.settings.origins import Origins
 from checkout_service.settings.secret import Secret
@@ -59,13 +59,6 @@ class Keys:
     def __str__(self) -> str:
         others = self.count - len(self.first)
         return "; ".join(self.first) + (f" and {others} others" if others else "")
-
-
-class _About(NamedTuple):
-    """What a row does to a listing on sale: whether it ends to be so, and in which currencies its price moves."""
-
-    ends: bool
-    moved: Sequence[str]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -184,11 +177,13 @@ def _sync(
     progress: Callable[[int], None],
 ) -> None:
     looked_at = 0
-    for batch, about, rows in _batches(reading, synced, namespace, origins):
+    for batch, rows in _batches(reading, synced, namespace, origins):
         looked_at += rows
         if not batch:
             writer.go_on()
-        for key, outcome, stock, reserved in writer.write(reading.columns, batch) if batch else ():
+        about = {change.key: change for change in batch}
+        written = writer.write(reading.columns, batch, allowed=synced.allowed) if batch else ()
+        for key, outcome, stock, reserved in written:
             if outcome == "taken":
                 synced.unusable.add(key, OF_ANOTHER_KEY)
             elif outcome in {"new", "changed"}:
@@ -216,18 +211,15 @@ def _sync(
 
 
 def _retire(writer: SyncWriter, keys: Sequence[str], synced: Synced) -> None:
-    for key in writer.retire(keys):
+    for key in writer.retire(keys, allowed=synced.allowed):
         synced.gone.add(key)
 
 
 def _batches(
     reading: Source, synced: Synced, namespace: UUID, origins: Origins | None
-) -> Iterator[tuple[list[tuple[str, ListingRow, str]], dict[str, _About], int]]:
-    """Rows that differ, as listings with key and digest, each listing once in a batch; what each does to its listing,
-    by key; of how many rows each batch is.
-    """
-    batch: list[tuple[str, ListingRow, str]] = []
-    about: dict[str, _About] = {}
+) -> Iterator[tuple[list[Change], int]]:
+    """Rows that differ, each listing once in a batch, and of how many rows each batch is."""
+    batch: list[Change] = []
     ids: set[str] = set()
     size = rows = 0
     for row in reading.changed():
@@ -243,22 +235,22 @@ def _batches(
                 synced.unusable.add(key, OF_ANOTHER_KEY)
             elif listing:
                 ids.add(listing.id)
-                batch.append((key, listing, row["digest"]))
+                batch.append(_change(row, listing))
                 size += _size(listing)
-                about[key] = _about(row, listing)
         if rows == BATCH or size > BATCH_BYTES:
-            yield batch, about, rows
-            batch, about, ids, size, rows = [], {}, set(), 0, 0
+            yield batch, rows
+            batch, ids, size, rows = [], set(), 0, 0
     if rows:
-        yield batch, about, rows
+        yield batch, rows
 
 
-def _about(row: Mapping[str, Any], listing: ListingRow) -> _About:
+def _change(row: Mapping[str, Any], listing: ListingRow) -> Change:
+    key, digest = row["id"], row["digest"]
     if not row["was_active"]:
-        return _About(ends=False, moved=())
+        return Change(key, listing, digest, ends=False, moved=())
     after = {name: Decimal(price) for name, price in orjson.loads(listing.prices).items()}
     moved = moved_currencies(row["costs"], after | {listing.currency: listing.unit_price})
-    return _About(ends=not listing.active, moved=moved)
+    return Change(key, listing, digest, ends=not listing.active, moved=moved)
 
 
 def _size(listing: ListingRow) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from alembic import op
+from sqlalchemy.exc import DBAPIError
 
 revision = "0032"
 down_revision = "0031"
@@ -26,13 +27,21 @@ FOLDER: Final = Path(__file__).parent.parent / "references"
 BY_PROVIDER: Final = "(provider, provider_ref)"
 ALONE: Final = "(provider_ref)"
 
+AS_IT_SHALL_BE: Final = """
+    EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass('idx_payment_provider_ref') AND indisvalid
+        AND indisunique AND pg_get_indexdef(indexrelid) LIKE '%USING btree {columns}')
+"""
+
 # By name and columns, so that what was broken off is told from what is done. Renaming an index waits for nobody who
 # reads or writes the table.
-SWAP: Final = """
+SWAP: Final = f"""
     DO $$ BEGIN
-        IF pg_get_indexdef(to_regclass('idx_payment_provider_ref')) NOT LIKE '%USING btree {columns}' THEN
-            ALTER INDEX idx_payment_provider_ref RENAME TO idx_payment_provider_ref_before;
+        IF NOT {AS_IT_SHALL_BE} THEN
+            ALTER INDEX IF EXISTS idx_payment_provider_ref RENAME TO idx_payment_provider_ref_before;
             ALTER INDEX idx_payment_provider_ref_next RENAME TO idx_payment_provider_ref;
+        END IF;
+        IF NOT {AS_IT_SHALL_BE} THEN
+            RAISE EXCEPTION 'the index idx_payment_provider_ref was not made';
         END IF;
     END $$
 """
@@ -91,16 +100,30 @@ def downgrade() -> None:
     with op.get_context().autocommit_block():
         _replace_index(ALONE)
         _run(REWRITE.format(changes=_changes(1, 0)))
-        _run("DROP FUNCTION IF EXISTS carts_lock_for_payments(text[], text[])")
+    # With the version: every set of events calls it, should this be broken off before.
+    _run("DROP FUNCTION carts_lock_for_payments(text[], text[])")
 
 
 def _replace_index(columns: str) -> None:
-    # What was broken off stays behind under its name, perhaps invalid: so it is dropped first.
-    _run("DROP INDEX CONCURRENTLY IF EXISTS idx_payment_provider_ref_next")
-    _run(f"CREATE UNIQUE INDEX CONCURRENTLY idx_payment_provider_ref_next ON payments {columns}")
-    _run(SWAP.format(columns=columns))
+    # What was broken off stays behind under its name, perhaps invalid, and is enforced all the same: so it is dropped.
+    _beside_traffic("DROP INDEX CONCURRENTLY IF EXISTS idx_payment_provider_ref_next")
+    try:
+        _beside_traffic(f"CREATE UNIQUE INDEX CONCURRENTLY idx_payment_provider_ref_next ON payments {columns}")
+        _run(SWAP.format(columns=columns))
+    except DBAPIError:
+        _beside_traffic("DROP INDEX CONCURRENTLY IF EXISTS idx_payment_provider_ref_next")
+        raise
     for left in ("idx_payment_provider_ref_next", "idx_payment_provider_ref_before"):
-        _run(f"DROP INDEX CONCURRENTLY IF EXISTS {left}")
+        _beside_traffic(f"DROP INDEX CONCURRENTLY IF EXISTS {left}")
+
+
+def _beside_traffic(statement: str) -> None:
+    # It waits for all transactions that are older than it, a dump's too, and stands in front of nobody meanwhile.
+    _run("SET lock_timeout = 0")
+    try:
+        _run(statement)
+    finally:
+        _run("RESET lock_timeout")
 
 
 def _changes(of: int, to: int) -> str:

@@ -79,6 +79,7 @@ def test_every_webhook_rings_while_it_is_quiet(client: FlaskClient, broker: redi
 
 
 def test_a_backlog_rings_once_a_second_at_most(client: FlaskClient, broker: redis.Redis, webhooks: Webhooks) -> None:
+    """Counted when nothing is left to be sent."""
     started = monotonic()
     for _ in range(60):
         post_webhook(client, webhook("mock_pi_1"))
