@@ -4,7 +4,7 @@ Revision: 0033
 
 The release before goes on beside it: it says of no refund for which of ours it was made, as until now. What it flagged
 so before is entered here, by its own words; what it flags until its last worker has ended, by calling the same once
-more (docs/migrations.md). The way back keeps which refund stands for which: the column stays, and nobody reads it.
+more (docs/migrations.md). The way back keeps which refund stands for which: its column stays, and nobody reads it.
 
 Webhooks that wait until a refund of ours has its reference are found by their payment. A sync of the catalogue keeps
 how many prices it moved far, which the next ones of the day count.
@@ -70,13 +70,15 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Pieces of such a refund may be given back once more. The columns stay, for the way forward."""
+    """Pieces of such a refund may be given back once more. Which stand for which is kept for the way forward."""
     # Each statement that locks a table is a transaction of its own here too.
     with op.get_context().autocommit_block():
         op.execute("DROP INDEX IF EXISTS webhook_deliveries_waits_for_refund")
         op.execute("DROP TRIGGER IF EXISTS refund_lines_question ON refund_lines")
         op.execute("DROP TRIGGER IF EXISTS refunds_check_pieces ON refunds")
         op.execute("DROP TRIGGER IF EXISTS refunds_check_made_for ON refunds")
+        op.execute("DROP INDEX IF EXISTS refunds_made_for")
+        op.execute("ALTER TABLE refunds DROP CONSTRAINT IF EXISTS refunds_made_for_fkey")
     # What this release calls goes with the version: one that was broken off before goes on as this release.
     for function in (
         "catalog_sync_end(uuid, catalog_sync_state, integer[], text, boolean, jsonb)",
@@ -87,6 +89,7 @@ def downgrade() -> None:
     ):
         op.execute(f"DROP FUNCTION {function}")
     op.execute("DROP PROCEDURE refunds_stand_in()")
+    op.execute("ALTER TABLE catalog_syncs DROP COLUMN moved")
     before = (FOLDER / "orders/orders.sql").read_text(encoding="utf-8")
     (found,) = re.findall(r"CREATE FUNCTION order_line_refunds(\(.*?\n\$\$;)", before, re.DOTALL)
     _run(f"CREATE OR REPLACE FUNCTION order_line_refunds{found}")

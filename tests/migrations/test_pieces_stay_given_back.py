@@ -9,6 +9,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from tests.migrations.conftest import CONFIG, Alembic, run_as
 
@@ -26,14 +27,17 @@ OF_BEFORE = (
     """INSERT INTO refunds (payment_id, provider, provider_ref, amount, currency, status)
     SELECT id, 'mock', names[1], 40, 'USD', 'succeeded' FROM payments,
         (VALUES (ARRAY['re_refused', 'pi_1']), (ARRAY['re_named', 'pi_1']), (ARRAY['re_other', 'pi_1']),
-            (ARRAY['re_elsewhere', 'pi_2']), (ARRAY['re_of_one_that_stays', 'pi_1'])) AS given (names)
+            (ARRAY['re_elsewhere', 'pi_2']), (ARRAY['re_of_one_that_stays', 'pi_1']), (ARRAY['re_less', 'pi_1']))
+            AS given (names)
     WHERE payments.provider_ref = names[2]""",
+    "UPDATE refunds SET amount = 5 WHERE provider_ref = 're_less'",
     """INSERT INTO payment_notices (payment_id, reason, ref, detail)
     SELECT made.payment_id, 'refund_mismatch', made.provider_ref, format(known.detail, ours.id)
     FROM (VALUES ('re_refused', 'failed', 'refund %s was refused, and was made all the same'),
             ('re_named', 'failed', 'refund %s is not re_n, as an operator saw'),
             ('re_other', 'failed', 'refund %s: another amount, currency or reference'),
             ('re_elsewhere', 'failed', 'refund %s was refused, and was made all the same'),
+            ('re_less', 'failed', 'refund %s was refused, and was made all the same'),
             ('re_of_one_that_stays', 'succeeded', 'refund %s was refused, and was made all the same'))
         AS known (ref, of_status, detail)
     JOIN refunds AS made ON made.provider_ref = known.ref
@@ -64,6 +68,39 @@ def test_what_was_flagged_before_stands_for_the_refund_that_its_notice_names(
         )
         assert found == [("re_named", "failed"), ("re_refused", "failed")]
         alembic("downgrade", BEFORE)
+        # As erasing a person does: the way back keeps what no notice says any more.
+        run_as(fresh_database, "UPDATE payment_notices SET detail = NULL")
+
+
+def test_what_the_release_before_flagged_meanwhile_is_entered_by_one_more_call(
+    fresh_database: str, alembic: Alembic
+) -> None:
+    alembic("upgrade", "head")
+    run_as(fresh_database, *OF_BEFORE)
+    standing = "SELECT provider_ref FROM refunds WHERE made_for IS NOT NULL ORDER BY 1"
+    assert rows(fresh_database, standing) == []
+
+    for _ in range(2):
+        run_as(fresh_database, "CALL refunds_stand_in()")
+
+    assert rows(fresh_database, standing) == [("re_named",), ("re_refused",)]
+
+
+def test_on_the_way_back_each_table_is_locked_by_itself(fresh_database: str, alembic: Alembic) -> None:
+    """Somebody who has refunds open ends it; what came before is done, and waits for nobody. It is run again."""
+    alembic("upgrade", "0033")
+    index = "SELECT to_regclass('webhook_deliveries_waits_for_refund') IS NULL"
+    engine = create_engine(fresh_database)
+    with engine.connect() as customer:
+        customer.execute(text("SELECT FROM refunds"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            alembic("downgrade", BEFORE)
+        assert rows(fresh_database, index) == [(True,)]
+        called = "SELECT to_regprocedure('catalog_sync_retire_counted(uuid, interval, text[], boolean)') IS NOT NULL"
+        assert rows(fresh_database, called) == [(True,)], "this release goes on"
+    engine.dispose()
+
+    alembic("downgrade", BEFORE)
 
 
 @pytest.mark.parametrize("in_parts", [False, True], ids=["one table", "in parts"])

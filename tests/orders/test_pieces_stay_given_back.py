@@ -10,7 +10,8 @@ import pytest
 from flask import Flask
 
 from checkout_service.database.engine import transaction
-from tests.conftest import Customer, MakeListing, Sql
+from tests.conftest import Customer, MakeListing, Servers, Sql
+from tests.migrations.conftest import run_as
 from tests.money import fold
 from tests.order_requests import Ordered, ask_fulfilment, ordered, ordered_by_captures, pieces, problem, reasons_of
 from tests.refunding import ask_refund, refund_event, refund_row, staff_of, sums
@@ -333,3 +334,21 @@ def test_the_database_lets_none_stand_for_a_refund_of_another_amount(
 
     with pytest.raises(Exception, match="cannot stand for"):
         sql("UPDATE refunds SET made_for = :ours WHERE provider_ref = 're_1'", ours=ours)
+
+
+def test_what_the_release_before_flagged_is_entered_and_followed(
+    staff: Customer, worker_app: Flask, order: Ordered, servers: Servers, sql: Sql
+) -> None:
+    """By migration 0033, and by the same call once more when its last worker has ended."""
+    ours = in_doubt(sql, staff, order)
+    not_made(worker_app, order, ours)
+    report(worker_app, refund_event(order.reference, "succeeded", refund_id=ours, amount=Decimal("120.00")))
+    sql("UPDATE refunds SET made_for = NULL")
+    fold(sql, order.payment_id)
+    assert (given_back(sql, order), canceled(sql, order)) == ((0, 0), 0), "as that release left it"
+
+    run_as(servers.superuser_url, "CALL refunds_stand_in()")
+
+    assert (given_back(sql, order), canceled(sql, order)) == ((3, 0), 3)
+    assert problem(ask_fulfilment(staff, order.id))[0] == 409
+    assert sql("SELECT count(*) FROM holds")[0].count == 0
