@@ -21,7 +21,7 @@ import psycopg
 
 from checkout_service.catalog.jsonl import BadLineError
 from checkout_service.catalog.models import SyncState
-from checkout_service.catalog.rows import ListingRow
+from checkout_service.catalog.rows import ListingRow, left_out
 from checkout_service.catalog.source import Source, open_source
 from checkout_service.catalog.source_judging import moved_currencies
 from checkout_service.catalog.source_rows import listing_of
@@ -78,6 +78,8 @@ class Synced:
     """Whether somebody allowed more than ``CATALOG_SYNC_MAX_GONE``."""
     unusable: Keys = field(default_factory=Keys)
     """Rows that no listing can be; theirs are as they were."""
+    left_out: Keys = field(default_factory=Keys)
+    """Rows with prices in a currency that was withdrawn: these were left out, and all else was taken."""
     short: Keys = field(default_factory=Keys)
     """Listings of which less lies there than is reserved."""
     moved: Counter[str] = field(default_factory=Counter)
@@ -105,7 +107,7 @@ class Synced:
     @property
     def detail(self) -> str:
         """What somebody has to look at, for the run's row."""
-        parts = {"unusable": self.unusable, "short": self.short}
+        parts = {"unusable": self.unusable, "short": self.short, "prices left out": self.left_out}
         return self.refusal or " | ".join(f"{name}: {keys}" for name, keys in parts.items() if keys.count)
 
 
@@ -235,6 +237,8 @@ def _batches(
                 synced.unusable.add(key, OF_ANOTHER_KEY)
             elif listing:
                 ids.add(listing.id)
+                if names := left_out((row.get("prices") or "").encode()):
+                    synced.left_out.add(key, f"no price in {' or '.join(names)}, which was withdrawn")
                 batch.append(_change(row, listing))
                 size += _size(listing)
         if rows == BATCH or size > BATCH_BYTES:

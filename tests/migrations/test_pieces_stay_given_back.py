@@ -11,6 +11,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from checkout_service.database.engine import Base
+from checkout_service.refunds import settling
 from tests.migrations.conftest import CONFIG, Alembic, run_as
 
 BEFORE = str(ScriptDirectory.from_config(Config(CONFIG)).get_revision("0033").down_revision)
@@ -135,3 +137,14 @@ def test_the_index_of_waiting_webhooks_is_made_beside_traffic_and_again(
         assert indexes == [("I", 1, True), ("i", parts, True)]
     else:
         assert indexes == [("i", 1, True)]
+
+
+def test_the_index_of_waiting_webhooks_has_the_words_that_are_searched(fresh_database: str, alembic: Alembic) -> None:
+    """Else a worker reads all webhooks of the payment's provider, under the payment's lock."""
+    alembic("upgrade", "head")
+    words = f"(detail, {len(settling._AWAITS)}) = '{settling._AWAITS}'"
+    ((made,),) = rows(fresh_database, "SELECT pg_get_indexdef('webhook_deliveries_waits_for_refund'::regclass)")
+    (known,) = (each for each in Base.metadata.tables["webhook_deliveries"].indexes if each.name in made)
+
+    for written in (made, str(known.dialect_options["postgresql"]["where"]), str(settling._waiting)):
+        assert words in written
