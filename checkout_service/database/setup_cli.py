@@ -6,6 +6,7 @@ It needs no application and none of its settings, since it comes before them.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from contextlib import nullcontext
 from importlib import import_module
@@ -155,8 +156,11 @@ def _admin(path: str | None) -> Secret:
         try:
             with click.open_file(path) as file:
                 text = file.read(65_536).strip()
+                mode = 0 if path == "-" else os.fstat(file.fileno()).st_mode
         except (OSError, UnicodeDecodeError):
             raise click.UsageError("The file of the administrator's address cannot be read.") from None
+        if mode & stat.S_IROTH:  # as an environment file is named, by command_line/entry.py
+            click.echo(f"{path} may be read by every user of this machine: chmod o-r it.", err=True)
     elif text := os.environ.get(ADMIN, "").strip():
         pass
     elif sys.stdin.isatty():

@@ -250,7 +250,7 @@ def test_what_the_provider_says_went_wrong_is_hostile_text(
 ) -> None:
     answer = come_back(client, hostile, error=sent, error_description="call 555-0100 <b>now</b>")
     refused(answer, 403, "did not sign you in", shown)
-    assert "555" not in answer.text
+    assert "call 555" not in answer.text
     assert (sent in answer.text) == ("It says" in shown)
     assert "/token" not in [path for path, *_ in hostile.calls]
 

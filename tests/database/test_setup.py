@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import click.testing
 import psycopg
@@ -200,6 +201,17 @@ def test_the_administrators_address_is_read_from_standard_input_and_never_shown(
     assert "wrong" not in done.output
     address = shop.environment["ADMIN_DATABASE_URL"]
     assert shop.init("--admin-url-file", "-", stdin=f"{address}\n", ADMIN_DATABASE_URL="").exit_code == 0
+
+
+@pytest.mark.parametrize(("mode", "warns"), [(0o644, True), (0o600, False)])
+def test_a_file_of_the_administrators_address_that_everybody_may_read_is_named(
+    shop: Shop, tmp_path: Path, mode: int, *, warns: bool
+) -> None:
+    file = tmp_path / "admin.url"
+    file.write_text(shop.environment["ADMIN_DATABASE_URL"])
+    file.chmod(mode)
+    done = shop.init("--admin-url-file", str(file), ADMIN_DATABASE_URL="")
+    assert (done.exit_code, f"{file} may be read by every user" in done.stderr) == (0, warns)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import httpx
@@ -324,7 +325,7 @@ def test_news_are_fetched_with_growing_pauses_not_while_hidden_and_no_more_at_th
     page, payment = buyer.page, buyer.check_out()
     statuses = _statuses_of_news(page)
     page.route(re.compile(r"/news\?wait=20$"), lambda route: route.continue_(url=route.request.url.partition("?")[0]))
-    page.clock.install()
+    _stop_time(page)
     page.add_init_script(COUNTING)
     page.goto(house.url + payment)
 
@@ -359,12 +360,18 @@ def test_where_a_proxy_spoils_etags_news_are_not_fetched_without_a_pause(buyer: 
         route.continue_(headers=headers)
 
     page.route(re.compile(r"/news\?wait=20$"), spoil)
-    page.clock.install()
+    _stop_time(page)
     page.add_init_script(COUNTING)
     page.goto(house.url + payment)
 
-    assert [_wait(page) for _ in range(7)] == [1, 1, 1, 1, 2, 3, 5]
+    assert [_wait(page, step=0.2) for _ in range(7)] == [0.2, 0.2, 1, 1, 2, 3, 5]
     assert set(statuses) == {200}
+
+
+def _stop_time(page: Page) -> None:
+    """The page's clock goes on by ``run_for`` alone; one that is only installed goes on by itself as well."""
+    page.clock.install(time=NOON)
+    page.clock.pause_at(NOON + timedelta(seconds=1))
 
 
 def _statuses_of_news(page: Page) -> list[int]:
@@ -373,6 +380,8 @@ def _statuses_of_news(page: Page) -> list[int]:
     page.on("response", lambda answer: statuses.append(answer.status) if "/news" in answer.url else None)
     return statuses
 
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 COUNTING = """
   window.asked = window.answered = 0;
@@ -410,13 +419,13 @@ def _requests(page: Page) -> int:
     raise AssertionError("no answer within 25 s")
 
 
-def _wait(page: Page) -> int:
-    """The whole seconds that pass, by the page's own clock, before it asks again."""
+def _wait(page: Page, step: float = 1) -> float:
+    """The seconds that pass, in such steps and by the page's own clock, before it asks again."""
     before = _requests(page)
-    for seconds in range(1, 10):
-        page.clock.run_for(1000)
+    for steps in range(1, round(10 / step)):
+        page.clock.run_for(round(step * 1000))
         if _requests(page) > before:
-            return seconds
+            return round(steps * step, 1)
     raise AssertionError("it does not ask any more")
 
 

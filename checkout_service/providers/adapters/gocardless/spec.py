@@ -40,7 +40,8 @@ spec = ProviderSpec(
         ),
     ),
     provider="checkout_service.providers.adapters.gocardless.provider:GoCardlessProvider",
-    evidence="nowhere: banks decide on direct debits alone, see the payment in the GoCardless dashboard",
+    # Banks decide on direct debits alone. The words are those of dispute_evidence_at for a provider that it does not name.
+    evidence="the dashboard of gocardless",
     # By the id of its payment, PM…; a billing request is not found there.
     dashboard=Dashboard(
         live="https://manage.gocardless.com/payments/{ref}",
