@@ -117,17 +117,17 @@ CREATE OR REPLACE PROCEDURE refunds_stand_in() LANGUAGE plpgsql AS $$
 DECLARE
     of_payment uuid;
 BEGIN
-    FOR of_payment IN SELECT DISTINCT due.payment_id FROM refunds_not_standing_in() AS due ORDER BY 1 LOOP
+    FOR of_payment IN SELECT DISTINCT due.payment_id FROM refunds_of_before() AS due ORDER BY 1 LOOP
         PERFORM FROM payments WHERE id = of_payment FOR NO KEY UPDATE;
         UPDATE refunds SET made_for = due.made_for, version = refunds.version + 1, updated_at = now()
-        FROM refunds_not_standing_in(of_payment) AS due WHERE refunds.id = due.refund_id;
+        FROM refunds_of_before(of_payment) AS due WHERE refunds.id = due.refund_id;
         PERFORM payments_fold(ARRAY[of_payment]);
         COMMIT;
     END LOOP;
 END
 $$;
 
-CREATE OR REPLACE FUNCTION refunds_not_standing_in(of_payment uuid DEFAULT NULL)
+CREATE OR REPLACE FUNCTION refunds_of_before(of_payment uuid DEFAULT NULL)
 RETURNS TABLE (payment_id uuid, refund_id uuid, made_for uuid) LANGUAGE sql STABLE AS $$
     SELECT notice.payment_id, made.id, ours.id
     FROM payment_notices AS notice
@@ -147,5 +147,5 @@ BEGIN
     EXECUTE format('ALTER FUNCTION refund_lines_question() SET search_path = %I, pg_temp', current_schema());
 END
 $$;
-REVOKE EXECUTE ON FUNCTION refunds_check_pieces(), refund_lines_question(), refunds_not_standing_in(uuid) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION refunds_check_pieces(), refund_lines_question(), refunds_of_before(uuid) FROM PUBLIC;
 REVOKE EXECUTE ON PROCEDURE refunds_stand_in() FROM PUBLIC;

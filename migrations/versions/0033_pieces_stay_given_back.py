@@ -85,7 +85,7 @@ def downgrade() -> None:
         "catalog_sync_write_counted(uuid, interval, text[], jsonb, boolean)",
         "catalog_sync_retire_counted(uuid, interval, text[], boolean)",
         "refunds_check_pieces(), refunds_check_made_for(), refund_lines_question()",
-        "order_line_in_question(uuid), refunds_not_standing_in(uuid)",
+        "order_line_in_question(uuid), refunds_of_before(uuid)",
     ):
         op.execute(f"DROP FUNCTION {function}")
     op.execute("DROP PROCEDURE refunds_stand_in()")

@@ -79,13 +79,13 @@ def test_what_the_release_before_flagged_meanwhile_is_entered_by_one_more_call(
 ) -> None:
     alembic("upgrade", "head")
     run_as(fresh_database, *OF_BEFORE)
-    standing = "SELECT provider_ref FROM refunds WHERE made_for IS NOT NULL ORDER BY 1"
-    assert rows(fresh_database, standing) == []
+    entered = "SELECT provider_ref FROM refunds WHERE made_for IS NOT NULL ORDER BY 1"
+    assert rows(fresh_database, entered) == []
 
     for _ in range(2):
         run_as(fresh_database, "CALL refunds_stand_in()")
 
-    assert rows(fresh_database, standing) == [("re_named",), ("re_refused",)]
+    assert rows(fresh_database, entered) == [("re_named",), ("re_refused",)]
 
 
 def test_on_the_way_back_each_table_is_locked_by_itself(fresh_database: str, alembic: Alembic) -> None:
