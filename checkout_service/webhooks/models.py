@@ -123,8 +123,9 @@ class WebhookDelivery(Dated, Base):
     detail: Mapped[str | None] = mapped_column(Text)
     """Why it is in its state, for operators. Nothing is decided by it."""
     attempt_log: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
-    """What came of its last attempts, oldest first, twenty at most: ``at``, ``state``, ``detail``, and the ``command``
-    that asked for it; see ``worker/webhooks/attempts.py``. None of one that came to its end by its first attempt."""
+    """What came of its last attempts, oldest first, twenty at most: ``at``, ``state``, ``detail``, the ``command`` that
+    asked for it, and for the next attempt what was entered so far (``did``) and how many thin events are ``left``; see
+    ``worker/webhooks/attempts.py``. None of one that came to its end by its first attempt."""
     processed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     """When its last result was written, if that was a final one."""
     mismatch: Mapped[bool] = mapped_column(server_default=text("false"))

@@ -121,6 +121,10 @@ def test_list_is_narrowed_by_the_reason_why_a_webhook_is_ignored(run: Run, sql: 
         (["show", "nonsense"], "'nonsense' is not a valid UUID"),
         (["process", "nonsense"], "'nonsense' is not a valid UUID"),
         (["process"], "Give the ids of webhooks"),
+        (["process", "--provider", "mock"], "Give the ids of webhooks"),
+        (["process", "--reason", "unknown"], "'unknown' is not one of"),
+        (["process", "--reason", "not_ours", "--state", "failed"], "Only what is ignored has a --reason"),
+        (["process", str(UUID(int=1)), "--reason", "not_ours"], "Give ids or filters, not both"),
     ],
     ids=str,
 )
@@ -241,6 +245,38 @@ def test_all_of_a_state_are_one_command_and_who_watches_leaves_when_no_worker_co
         assert broker.llen("webhooks") == 2, "a message, and one more where the first was lost"
 
 
+@pytest.mark.parametrize(
+    ("options", "choice"),
+    [
+        (["--reason", "not_ours"], {"state": "ignored", "reason": "not_ours"}),
+        (["--reason", "not_ours", "--state", "ignored"], {"state": "ignored", "reason": "not_ours"}),
+        (["--reason", "not_ours", "--provider", "stripe"], None),
+        (["--state", "ignored"], {"state": "ignored"}),
+    ],
+    ids=str,
+)
+def test_all_that_is_ignored_for_a_reason_is_one_command(
+    run: Run, sql: Sql, monkeypatch: pytest.MonkeyPatch, options: list[str], choice: dict[str, str] | None
+) -> None:
+    monkeypatch.setattr(watching, "PATIENCE", 0.2)
+    for detail in (
+        "not_ours: of another",
+        "not_ours: for want of an account",
+        "nothing_to_record: says nothing",
+        "old",
+    ):
+        insert_webhook(sql, b"{}", state="'ignored'", detail=f"'{detail}'")
+    count = 0 if choice is None else 2 if "reason" in choice else 4
+
+    assert run("process", *options, "--dry-run").stdout == (f"{count} webhooks would be processed.\n")
+    assert sql("SELECT FROM audit") == []
+    run("process", *options)
+
+    assert [row.details for row in sql("SELECT details FROM audit")] == (
+        [] if choice is None else [{"choice": choice, "counted": count}]
+    )
+
+
 def test_process_of_an_unknown_webhook_enqueues_none(run: Run, filed: dict[str, UUID], servers: Servers) -> None:
     unknown = uuid4()
     result = run("process", filed["failed"], unknown)
@@ -312,7 +348,7 @@ def test_without_the_database_each_command_fails_with_a_sentence(make_app: MakeA
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"state": "'ignored'"}, "ignored already"),
+        ({"state": "'duplicate'"}, "duplicate already"),
         ({"state": "'applied'"}, "applied already"),
         ({"state": "'parked'", "next_attempt_at": "now() + interval '1 hour'"}, "parked, and next tried at "),
         ({"attempts": "1", "next_attempt_at": "now() + interval '1 hour'"}, "received, and next tried at "),

@@ -6,8 +6,8 @@ still are as the claim left them, so a worker that slept through its lease write
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -20,6 +20,7 @@ from checkout_service.delivery_states import DeliveryState
 from checkout_service.providers.base import IgnoredReason
 from checkout_service.providers.raw_webhook import RawWebhook
 from worker.context import settings
+from worker.webhooks.attempts import NOTHING_BEFORE, Before, before_of
 from worker.webhooks.statements import BODIES, CLAIM, LARGE, RELEASE, SETTLE
 
 LEASE: Final = timedelta(seconds=30)
@@ -36,7 +37,7 @@ class ClaimedWebhook:
 
     ``size`` is that of its body in bytes. ``replay_of`` is the command that replays it, ``in_set`` whether it was
     claimed in a set: such a one never fails for good, since only a task of its own can fail for all to see.
-    ``trace_context`` is the trace that it came by, where that is sampled.
+    ``trace_context`` is the trace that it came by, where that is sampled. ``before`` is what attempts before came to.
     """
 
     id: UUID
@@ -48,6 +49,7 @@ class ClaimedWebhook:
     replay_of: UUID | None = None
     in_set: bool = False
     trace_context: str | None = None
+    before: Before = NOTHING_BEFORE
 
     @property
     def large(self) -> bool:
@@ -83,6 +85,7 @@ class Result:
     ``delay`` is until its next attempt; ``returned`` is how many attempts it is given back. ``mismatch`` is of one that
     is applied: an event in it speaks of money, or of a name, that is not the payment's. ``names`` are those by which
     the payment of one that is parked may be found besides ``provider_ref``. ``ignored`` is why one is ignored.
+    ``progress`` is what the next attempt is to know (``attempts.progress_of``).
     """
 
     webhook: ClaimedWebhook
@@ -94,6 +97,7 @@ class Result:
     mismatch: bool = False
     names: Sequence[str] = ()
     ignored: IgnoredReason | None = None
+    progress: Mapping[str, Any] = field(default_factory=dict)
 
 
 def claim(own: UUID | None) -> list[ClaimedWebhook]:
@@ -122,6 +126,7 @@ def claimed_webhook(row: Any, *, in_set: bool = False) -> ClaimedWebhook:
         replay_of=row.replay_of,
         in_set=in_set,
         trace_context=row.trace_context,
+        before=before_of(row.last_attempt, row.replay_of),
     )
 
 
@@ -146,6 +151,7 @@ def release(webhooks: Sequence[ClaimedWebhook]) -> None:
 def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:
     """Write the results of webhooks that are still ours; returns those."""
     names = [orjson.dumps(result.names).decode() if result.names else None for result in results]
+    progress = [orjson.dumps(result.progress).decode() if result.progress else None for result in results]
     rows = SETTLE.within(
         connection,
         {
@@ -159,6 +165,7 @@ def settle(connection: Connection, results: Sequence[Result]) -> list[Result]:
             "returned": [result.returned for result in results],
             "mismatches": [result.mismatch for result in results],
             "names": names if any(names) else [],
+            "progress": progress if any(progress) else [],
             "parked_for": PARKED_FOR,
         },
     )

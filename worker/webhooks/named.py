@@ -1,4 +1,7 @@
-"""The payment that a rejected webhook names, as far as anybody can tell of bytes that nobody vouches for."""
+"""The payment that a webhook names: a rejected one, of bytes that nobody vouches for, or a thin event.
+
+Of a rejected one as far as anybody can tell.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.delivery_states import RejectedClass
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.registry import provider_specs
 from checkout_service.providers.unverified_names import names_in
-from worker.transitions.statements import OWNERS
+from worker.transitions.statements import FIND_NAMES, OWNERS
 
 _OWN_ID: Final = re.compile(
     r"(?<![0-9a-f])[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}(?![0-9a-f])"
@@ -77,6 +81,14 @@ def named_in(connection: Connection, webhooks: Sequence[RawWebhook]) -> list[Nam
         min((owners.get((webhook.provider, name), UNKNOWN) for name in own), key=_class, default=UNKNOWN)
         for webhook, own in zip(webhooks, names, strict=True)
     ]
+
+
+def is_named_here(provider: str, name: str) -> bool:
+    """Whether a payment here has this name at its provider, or one of its attempts, captures, refunds or disputes has.
+
+    Raises DatabaseUnavailableError.
+    """
+    return bool(execute(FIND_NAMES, {"providers": [provider], "names": [name]}))
 
 
 def _class(named: Named) -> RejectedClass:

@@ -9,11 +9,13 @@ from typing import Final
 
 from checkout_service.delivery_states import DeliveryState
 from checkout_service.providers.base import IgnoredReason, ProviderEvent, ProviderRefundEvent
-from worker.backoff import FIRST_DELAY, LONGEST_DELAY, jittered
+from worker.backoff import FIRST_DELAY, LONGEST_DELAY, describe, jittered
 from worker.context import settings
 from worker.transitions.matching import names_of
 from worker.transitions.outcomes import Effect, Outcome
+from worker.webhooks.attempts import progress_of
 from worker.webhooks.claims import PARKED_FOR, ClaimedWebhook, Result
+from worker.webhooks.look_ups import OF_ANOTHER
 from worker.webhooks.reading import Reading
 
 _APPLIED: Final = DeliveryState.APPLIED
@@ -23,6 +25,46 @@ _WORDS: Final = {
     IgnoredReason.NOT_OURS: "of another shop, account or mode",
     IgnoredReason.NOTHING_TO_RECORD: "says nothing that we keep",
 }
+
+
+_OPEN: Final = (DeliveryState.RECEIVED, DeliveryState.PARKED, DeliveryState.FAILED)
+"""States after which there may be another attempt, which is to know what this one came to."""
+
+
+def result_after(reading: Reading, effects: Sequence[Effect], found: str | None = None) -> Result:
+    """The result of a webhook whose events, as far as there are any, are recorded; ``found`` is as in ``result_of``."""
+    if reading.error is not None:
+        result = failed_attempt(reading, describe(reading.error))
+    elif reading.unavailable is not None:
+        result = reschedule(reading)
+    else:
+        result = result_of(reading, effects, found)
+    if result.state not in _OPEN:
+        return result
+    left = len(reading.left) if reading.news > 1 else None
+    return replace(result, progress=progress_of(reading.webhook.before, _outcomes(reading, effects), left))
+
+
+def not_recorded(reading: Reading, why: str, *, held: bool) -> Result:
+    """The result of a webhook whose events could not be recorded: nothing of it was entered.
+
+    ``held`` tells that another held a payment of it. No attempt is used up by that where the provider is away.
+    """
+    nothing = replace(reading, looked_up=(), left=[*reading.left, *(each.thin_event for each in reading.looked_up)])
+    result = reschedule(nothing) if held and reading.unavailable is not None else failed_attempt(nothing, why)
+    left = len(nothing.left) if reading.news > 1 else None
+    return replace(result, progress=progress_of(reading.webhook.before, (), left))
+
+
+def _outcomes(reading: Reading, effects: Sequence[Effect]) -> list[Outcome]:
+    """What its events did.
+
+    An answer that is not recorded counts where there is no other, and where it moved something.
+    """
+    events: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
+    outcomes = [effect.outcome for effect in effects]
+    recorded = [outcome for event, outcome in zip(events, outcomes, strict=False) if event.event_id]
+    return recorded or [outcome for outcome in outcomes if outcome is not Outcome.DUPLICATE]
 
 
 def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | None = None) -> Result:
@@ -48,9 +90,21 @@ def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | Non
         return replace(reschedule(reading, why), provider_ref=reference)
     if reading.waits_for is not None or Outcome.PARKED in outcomes:
         return _parked(reading, outcomes)
-    # An answer that is not recorded counts where there is no other, and where it moved something.
-    recorded = [outcome for event, outcome in zip(events, outcomes, strict=False) if event.event_id]
-    outcomes = recorded or [outcome for outcome in outcomes if outcome is not Outcome.DUPLICATE]
+    outcomes = [*_outcomes(reading, effects), *webhook.before.did]
+    entered = _entered(webhook, outcomes, reference)
+    if entered is not None:
+        return entered
+    if Outcome.FOREIGN in outcomes:
+        return _ignored(reading, IgnoredReason.NOT_OURS, "of another shop", reference)
+    if reading.came_with:
+        detail = f"the same bytes came before, settled with {reading.came_with}"
+        return Result(webhook=webhook, state=DeliveryState.DUPLICATE, detail=detail)
+    # With its payment where one was looked up: whoever erases a person finds what its body may say of them.
+    return _ignored(reading, reading.ignored, reading.ignored_why or _WORDS[reading.ignored], reference)
+
+
+def _entered(webhook: ClaimedWebhook, outcomes: Sequence[Outcome], reference: str | None) -> Result | None:
+    """The result of a webhook of which something is entered, by this attempt or one before; None of another."""
     if Outcome.MISMATCH in outcomes:
         detail = "mismatch: money, or a name, that is not the payment's"
         return Result(webhook=webhook, state=_APPLIED, provider_ref=reference, detail=detail, mismatch=True)
@@ -60,15 +114,7 @@ def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | Non
         return Result(webhook=webhook, state=_APPLIED, provider_ref=reference, detail="stale: the payment is further")
     if Outcome.DUPLICATE in outcomes:
         return Result(webhook=webhook, state=DeliveryState.DUPLICATE, provider_ref=reference)
-    if Outcome.FOREIGN in outcomes:
-        return _ignored(reading, IgnoredReason.NOT_OURS, "of another shop", reference)
-    if reading.resumed:
-        return Result(webhook=webhook, state=_APPLIED, provider_ref=reference)
-    if reading.came_with:
-        detail = f"the same bytes came before, settled with {reading.came_with}"
-        return Result(webhook=webhook, state=DeliveryState.DUPLICATE, detail=detail)
-    # With its payment where one was looked up: whoever erases a person finds what its body may say of them.
-    return _ignored(reading, reading.ignored, reading.ignored_why or _WORDS[reading.ignored], reference)
+    return None
 
 
 def _ignored(reading: Reading, reason: IgnoredReason, words: str, reference: str | None = None) -> Result:
@@ -81,14 +127,25 @@ def _ignored(reading: Reading, reason: IgnoredReason, words: str, reference: str
 def reschedule(reading: Reading, why: str | None = None) -> Result:
     """The result of a webhook that must wait, most often for its provider: for 72 hours without using up an attempt.
 
-    The delay doubles by itself, being as long as the webhook is old. A replay gets one attempt here too.
+    The delay doubles by itself, being as long as the webhook is old. A replay gets one attempt here too. One that came
+    further with its thin events goes on with the rest, a replay or however old: as often as it has thin events at most.
     """
     webhook = reading.webhook
     why = why or reading.unavailable or "the provider is unavailable"
-    if webhook.age > PARKED_FOR or webhook.is_replay:
+    goes_on = _came_further(reading) and not (webhook.is_replay and webhook.in_set)
+    if not goes_on and (webhook.age > PARKED_FOR or webhook.is_replay):
         return failed_attempt(reading, why)
-    delay = jittered(_put_off(reading))
-    return Result(webhook=webhook, state=DeliveryState.RECEIVED, detail=why, delay=delay, returned=1)
+    wait = FIRST_DELAY if webhook.is_replay else reading.wait if goes_on else None
+    # The attempts before a replay count no more: the next one is not to be taken for one too many.
+    returned = webhook.attempts - 1 if webhook.is_replay else 1
+    return Result(
+        webhook=webhook,
+        state=DeliveryState.RECEIVED,
+        provider_ref=_reference_of(reading),
+        detail=_of_how_many(reading, why),
+        delay=jittered(wait or _by_age(webhook)),
+        returned=returned,
+    )
 
 
 def rejected_result(reading: Reading) -> Result:
@@ -100,22 +157,41 @@ def rejected_result(reading: Reading) -> Result:
     webhook = reading.webhook
     if reading.rejected is not None or webhook.age > PARKED_FOR:
         return Result(webhook=webhook, state=DeliveryState.REJECTED, detail=reading.rejected or reading.unavailable)
-    delay = jittered(_put_off(reading))
+    delay = jittered(reading.wait or _by_age(webhook))
     return Result(webhook=webhook, state=DeliveryState.REJECTED, detail=reading.unavailable, delay=delay)
 
 
-def _put_off(reading: Reading) -> timedelta:
+def _by_age(webhook: ClaimedWebhook) -> timedelta:
     """For as long as the webhook is old, so that the delay doubles by itself."""
-    return reading.wait or min(max(reading.webhook.age, FIRST_DELAY), LONGEST_DELAY)
+    return min(max(webhook.age, FIRST_DELAY), LONGEST_DELAY)
+
+
+def _came_further(reading: Reading) -> bool:
+    """Whether fewer thin events are left than after the attempt before, as the database has it and not the cache."""
+    before = reading.webhook.before.left
+    return bool(reading.looked_up) and (before is None or len(reading.left) < before)
+
+
+def _reference_of(reading: Reading) -> str | None:
+    """By what operators find a webhook that is not through: what is left of it, else what is entered."""
+    events: list[ProviderEvent | ProviderRefundEvent] = [*reading.events, *reading.refunds]
+    names = [each.provider_ref or each.object_ref for each in reading.left] + [each.provider_ref for each in events]
+    return next(filter(None, names), None)
+
+
+def _of_how_many(reading: Reading, detail: str) -> str:
+    """The detail, with how many thin events are left, where there are several."""
+    return f"{detail} ({len(reading.left)} of {reading.news} are left)" if reading.left and reading.news > 1 else detail
 
 
 def failed_attempt(reading: Reading, detail: str) -> Result:
     """The result of a webhook whose processing failed: later, or never again without an operator."""
-    webhook = reading.webhook
+    webhook, reference, detail = reading.webhook, _reference_of(reading), _of_how_many(reading, detail)
     if webhook.is_replay or webhook.attempts >= settings().webhook_max_attempts:
-        return failed(webhook, detail)
+        return failed(webhook, detail, provider_ref=reference)
     delay = min(FIRST_DELAY * 2 ** min(webhook.attempts - 1, 20), LONGEST_DELAY)
-    return Result(webhook=webhook, state=DeliveryState.RECEIVED, detail=detail, delay=jittered(delay))
+    state = DeliveryState.RECEIVED
+    return Result(webhook=webhook, state=state, provider_ref=reference, detail=detail, delay=jittered(delay))
 
 
 def failed(webhook: ClaimedWebhook, detail: str, *, provider_ref: str | None = None) -> Result:
@@ -148,6 +224,8 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     names = list(dict.fromkeys(name for event in unknown for name in names_of(event)))
     # What no reference leads to stands under its first name, so that the walk through what is parked comes by.
     reference = waiting.provider_ref or next(iter(names), None)
+    # Whichever of its payments comes first brings it forward.
+    names = list(dict.fromkeys([*names, *(name for name in reading.missing if name != reference)]))
     if webhook.age < PARKED_FOR:
         return Result(
             webhook=webhook,
@@ -160,4 +238,7 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     if ours is not None:
         detail = f"its payment {ours.payment_id} never came"
         return failed(webhook, detail, provider_ref=reference)
-    return _ignored(reading, IgnoredReason.NOT_OURS, "of a payment that another service opened", reference)
+    entered = _entered(webhook, [*outcomes, *webhook.before.did], reference)
+    if entered is not None:
+        return replace(entered, detail=entered.detail or f"the rest is {OF_ANOTHER}")
+    return _ignored(reading, IgnoredReason.NOT_OURS, OF_ANOTHER, reference)

@@ -37,7 +37,7 @@ CLAIMED: Final = f"""
         webhook.next_attempt_at, old.state AS state_before,
         octet_length(webhook.body) AS size,
         CASE WHEN octet_length(webhook.body) <= {LARGE} THEN webhook.body END AS body,
-        webhook.replay_of, webhook.trace_context
+        webhook.replay_of, webhook.trace_context, (webhook.attempt_log -> -1)::text AS last_attempt
 """
 """What a claim returns of each webhook."""
 
@@ -104,12 +104,12 @@ SETTLE: Final = Statement(
     f"""
     WITH result AS (
         SELECT {PLACE_OF_WEBHOOK}, result.number, result.state, result.provider_ref, result.detail,
-            result.delay, result.returned, result.mismatch, result.names
+            result.delay, result.returned, result.mismatch, result.names, result.progress
         FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:leases AS timestamptz[]),
             CAST(:states AS text[]), CAST(:references AS text[]), CAST(:details AS text[]),
             CAST(:delays AS double precision[]), CAST(:returned AS integer[]), CAST(:mismatches AS boolean[]),
-            CAST(:names AS jsonb[])) WITH ORDINALITY
-            AS result (id, attempts, lease, state, provider_ref, detail, delay, returned, mismatch, names, number)
+            CAST(:names AS jsonb[]), CAST(:progress AS jsonb[])) WITH ORDINALITY AS result (
+                id, attempts, lease, state, provider_ref, detail, delay, returned, mismatch, names, progress, number)
         JOIN webhook_deliveries AS webhook ON webhook.id = result.id
         WHERE {STILL_RECEIVED} AND webhook.attempts = result.attempts
             AND webhook.next_attempt_at = result.lease
@@ -123,7 +123,7 @@ SETTLE: Final = Statement(
             WHEN {_PARKED} THEN webhook.received_at + CAST(:parked_for AS interval) END,
         provider_ref = coalesce(result.provider_ref, webhook.provider_ref),
         detail = result.detail,
-        attempt_log = {logged("result.state", "result.detail")},
+        attempt_log = {logged("result.state", "result.detail", "result.progress")},
         mismatch = result.mismatch,
         names = CASE WHEN result.names IS NOT NULL THEN ARRAY(SELECT jsonb_array_elements_text(result.names)) END,
         replay_of = CASE result.state WHEN {_RECEIVED} THEN webhook.replay_of END,

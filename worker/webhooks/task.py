@@ -32,7 +32,7 @@ from worker.webhooks.claims import ClaimedWebhook, Result, claim, release, settl
 from worker.webhooks.counting import count_dropped, counted
 from worker.webhooks.memory import REMEMBERED, remember, still_settled
 from worker.webhooks.parsing import read_webhooks
-from worker.webhooks.progress import note_progress
+from worker.webhooks.progress import entered, note_progress
 from worker.webhooks.reading import Reading
 from worker.webhooks.rejected import reject
 from worker.webhooks.replays import (
@@ -47,7 +47,7 @@ from worker.webhooks.replays import (
     top_up,
 )
 from worker.webhooks.reports import of_webhooks
-from worker.webhooks.results import failed, failed_attempt, rejected_result, reschedule, result_of
+from worker.webhooks.results import failed, failed_attempt, not_recorded, rejected_result, result_after
 from worker.webhooks.statements import SET
 from worker.webhooks.weakly_bound import of_one_body
 
@@ -303,11 +303,11 @@ def _record_by_itself(reading: Reading, lost: list[Reading]) -> list[Result]:
     try:
         return _record([reading], lost)
     except DatabaseLockedError as error:
-        return _settle([failed_attempt(reading, describe(error))])
+        return _settle([not_recorded(reading, describe(error), held=True)])
     except DatabaseUnavailableError:
         raise
     except Exception as error:  # noqa: BLE001 (whatever it is, it is this webhook's alone)
-        return _settle([failed_attempt(reading, describe(error))])
+        return _settle([not_recorded(reading, describe(error), held=False)])
 
 
 def _record(readings: Sequence[Reading], lost: list[Reading]) -> list[Result]:
@@ -317,26 +317,24 @@ def _record(readings: Sequence[Reading], lost: list[Reading]) -> list[Result]:
 
 
 def _record_traced(readings: Sequence[Reading], lost: list[Reading], begun: spans.Spans) -> list[Result]:
-    results = []
+    results: list[Result] = []
+    done: list[Reading] = []
     with transaction() as connection:
         readings = _without_lost(connection, readings, lost)
         recorded = record(connection, of_webhooks(readings, begun))
         place = 0
         for reading in readings:
             begin, place = place, place + len(reading.events) + len(reading.refunds)
-            if reading.error is not None:
-                results.append(failed_attempt(reading, describe(reading.error)))
-            elif reading.unavailable is not None:
-                results.append(reschedule(reading))
-            else:
-                found = next((recorded.found[each] for each in range(begin, place) if each in recorded.found), None)
-                results.append(result_of(reading, recorded.effects[begin:place], found))
+            found = next((recorded.found[each] for each in range(begin, place) if each in recorded.found), None)
+            effects = recorded.effects[begin:place]
+            done.append(entered(reading, effects))
+            results.append(result_after(done[-1], effects, found))
         written = _write(connection, results)
     spans.note_results(begun, written)
     spans.note_openings(begun, recorded.opened_in)
     recorded.follow_up()
     _remember(readings, written)
-    note_progress(readings)
+    note_progress(done)
     return counted(written)
 
 

@@ -328,7 +328,7 @@ def test_events_about_payments_and_refunds_lock_and_fold_each_payment_once(sql: 
         )
 
     assert outcomes == [Outcome.APPLIED, Outcome.APPLIED]
-    assert len([statement for statement in seen if "FROM payments" in statement and "FOR NO KEY" in statement]) == 1
+    assert len([statement for statement in seen if "FOR NO KEY UPDATE OF payment" in statement]) == 1
     assert len([statement for statement in seen if "payments_fold" in statement]) == 1
     assert (status_of(sql, reference), reason(sql, reference)) == ("paid", "refund_too_large")
     assert sums(sql, other) == ("40.00", "0.00")

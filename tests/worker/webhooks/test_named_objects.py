@@ -13,7 +13,13 @@ import pytest
 from flask import Flask
 
 from checkout_service.cache import cache
-from checkout_service.providers.base import Decline, ParsedWebhook, ProviderRefusedError, ThinEvent
+from checkout_service.providers.base import (
+    Decline,
+    ParsedWebhook,
+    ProviderRefusedError,
+    ProviderUnavailableError,
+    ThinEvent,
+)
 from tests.conftest import Sql
 from tests.providers.kits.kit import SignedWebhook
 from tests.providers.kits.stripe import (
@@ -42,9 +48,13 @@ class Stripe(StripeBank):
     """The stand-in, which may be away or say something else."""
 
     other: httpx.Response | None = None
+    away: str | None = None
+    """What stands in the path of calls that are not answered."""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         answer = super().__call__(request)
+        if self.away and self.away in request.url.path:
+            return httpx.Response(503)
         return answer if self.other is None else self.other
 
     @property
@@ -190,7 +200,7 @@ def test_an_open_intent_says_nothing_to_record(sql: Sql, bank: Stripe) -> None:
     process(str(delivery))
 
     assert status_of(sql, OURS) == "pending"
-    assert state_of(sql, delivery) in {"applied", "ignored"}
+    assert detail(sql, delivery) == ("ignored", "nothing_to_record: says nothing that we keep")
 
 
 def test_a_payment_that_is_not_here_yet_is_waited_for(sql: Sql, bank: Stripe) -> None:
@@ -383,3 +393,114 @@ def test_a_refusal_of_an_object_is_its_webhooks_alone(sql: Sql, naming: Naming) 
     process(str(bad))
 
     assert (state_of(sql, bad), webhook_row(sql, bad).attempts, state_of(sql, good)) == ("received", 1, "applied")
+
+
+def test_a_404_that_is_not_stripes_ends_nothing(sql: Sql, bank: Stripe) -> None:
+    """A proxy on the way, or what answers at a wrong address, knows nothing of a refund."""
+    insert_payment(sql, provider="stripe", provider_ref=OURS)
+    bank.payments[OURS] = paid()
+    bank.other = httpx.Response(404, text="<html>nginx</html>")
+    delivery = file(sql, signed_news("refund.created", REFUND))
+    process(str(delivery))
+    row = webhook_row(sql, delivery)
+    assert (row.state, row.attempts) == ("received", 1)
+
+    bank.other = None
+    bank.refunds[REFUND] = refund(payment_intent=OURS, amount=4000, metadata={})
+    process(str(file(sql, signed_news("payment_intent.succeeded", OURS, 2))))
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
+    process(str(delivery))
+    assert state_of(sql, delivery) == "applied"
+
+
+def test_a_refund_that_is_here_and_not_at_the_provider_is_not_passed_over(sql: Sql, bank: Stripe) -> None:
+    """Nor is what any other name here stands for: the key may be another account's."""
+    insert_payment(sql, provider="stripe", provider_ref=OURS)
+    bank.payments[OURS] = paid()
+    bank.refunds[REFUND] = refund(payment_intent=OURS, amount=4000, metadata={})
+    process(str(file(sql, signed_news("payment_intent.succeeded", OURS, 1))))
+    process(str(file(sql, signed_news("refund.created", REFUND, 2))))
+    bank.other = problem(404, type="invalid_request_error", code="resource_missing")
+    webhooks = [
+        file(sql, signed_news("refund.updated", REFUND, 3)),
+        file(sql, signed_news("charge.updated", CHARGE, 4)),
+    ]
+    for delivery in webhooks:
+        process(str(delivery))
+        row = webhook_row(sql, delivery)
+        assert (row.state, row.attempts) == ("received", 1)
+        assert "unknown_reference" in row.detail
+
+
+def test_a_charge_whose_payment_was_away_is_applied_by_the_attempt_that_entered_it(sql: Sql, bank: Stripe) -> None:
+    insert_payment(sql, provider="stripe", provider_ref=OURS)
+    bank.payments[OURS] = paid()
+    bank.objects[CHARGE] = charge(payment_intent=OURS)
+    news, given_back = (
+        file(sql, signed_news("charge.updated", CHARGE, 1)),
+        file(sql, signed_news("charge.refunded", CHARGE, 2)),
+    )
+    bank.away = "payment_intents"
+    process(str(news))
+    assert (status_of(sql, OURS), state_of(sql, news), state_of(sql, given_back)) == ("paid", "received", "received")
+
+    bank.away = ""
+    for delivery in (news, given_back):
+        sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL")
+        process(str(delivery))
+
+    assert state_of(sql, news) == "applied"
+
+
+def test_an_object_is_read_again_until_all_it_leads_to_is_answered(sql: Sql, naming: Naming) -> None:
+    first, second = insert_payment(sql), insert_payment(sql)
+    naming.truths[first] = [event(first, "paid", event_id="lookup:1")]
+    naming.truths[second] = ProviderUnavailableError("away")
+    naming.objects |= {
+        "x": [ThinEvent(provider="mock", provider_ref=first)],
+        "y": [ThinEvent(provider="mock", provider_ref=second)],
+        "z": ProviderRefusedError("404", reason=Decline.UNKNOWN_REFERENCE),
+    }
+    delivery = script(naming, sql, "1", of("x"), of("y"), of("z"))
+    process(str(delivery))
+    assert (status_of(sql, first), webhook_row(sql, delivery).provider_ref) == ("paid", second)
+    naming.read.clear()
+    naming.truths[second] = [event(second, "paid", event_id="lookup:2")]
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
+    process(str(delivery))
+
+    assert state_of(sql, delivery) == "applied"
+    assert [news[0].object_ref for news in naming.read] == ["y"]
+    assert naming.looked_up == [first, second, second]
+
+
+def test_what_waits_of_one_object_is_read_again_though_another_was_not_answered(sql: Sql, naming: Naming) -> None:
+    """PARKED leaves no trace either."""
+    naming.objects |= {"x": [event("to_come", "paid", event_id="lookup:x")], "y": ProviderUnavailableError("away")}
+    delivery = script(naming, sql, "1", of("x"), of("y"))
+    process(str(delivery))
+    assert webhook_row(sql, delivery).detail.endswith("(2 of 2 are left)")
+    reference = insert_payment(sql, provider_ref="to_come")
+    naming.objects["y"] = []
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
+
+    process(str(delivery))
+
+    assert (state_of(sql, delivery), status_of(sql, reference)) == ("applied", "paid")
+
+
+@pytest.mark.parametrize("order", [("x", "y", "z"), ("z", "y", "x"), ("y", "x", "z")])
+def test_of_several_reasons_the_first_counts_in_its_own_words(
+    sql: Sql, naming: Naming, order: tuple[str, ...]
+) -> None:
+    naming.objects |= {
+        "x": ProviderRefusedError("404", reason=Decline.UNKNOWN_REFERENCE),
+        "y": [],
+        "z": [ThinEvent(provider="mock", provider_ref=insert_payment(sql))],
+    }
+    delivery = script(naming, sql, "1", *(of(name) for name in order))
+
+    process(str(delivery))
+
+    words = "not_ours: the provider has no such object for this account"
+    assert detail(sql, delivery) == ("ignored", words)

@@ -40,7 +40,7 @@ spec = ProviderSpec(
         ),
     ),
     provider="checkout_service.providers.adapters.gocardless.provider:GoCardlessProvider",
-    # Banks decide on direct debits alone. The words are those of dispute_evidence_at for a provider that it does not name.
+    # Banks decide alone. These are the words of dispute_evidence_at for providers that it does not name.
     evidence="the dashboard of gocardless",
     # By the id of its payment, PM…; a billing request is not found there.
     dashboard=Dashboard(

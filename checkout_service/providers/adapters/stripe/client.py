@@ -62,7 +62,9 @@ _BY_CODE: Final = {
     Decline.NOT_IN_THIS_STATE,
 )
 _BY_PARAMETER: Final = {"amount": Decline.AMOUNT_REFUSED, "currency": Decline.CURRENCY_REFUSED}
-_BY_STATUS: Final = {401: Decline.CREDENTIALS, 403: Decline.CREDENTIALS, 404: Decline.UNKNOWN_REFERENCE}
+_BY_STATUS: Final = {401: Decline.CREDENTIALS, 403: Decline.CREDENTIALS}
+
+_NOT_FOUND: Final = 404
 
 
 class Calls:
@@ -156,6 +158,10 @@ def _understood(error: stripe.StripeError) -> ProviderError:
         return UnreadableError(f"Stripe: {type(error).__name__}, status {status}")
     error_object = _error_object(error)
     reason = decline_of(error_object, status)
+    # Another server on the way, or at a wrong STRIPE_API_BASE, answers 404 as well. That is no word of Stripe's, and
+    # what is taken for one ends news of money for good. docs.stripe.com/error-codes#resource-missing
+    if status == _NOT_FOUND and reason is not Decline.UNKNOWN_REFERENCE:
+        return UnreadableError("Stripe: status 404 without the code resource_missing")
     answer = answer_in_short(status, error_object)
     return ProviderRefusedError(f"Stripe: status {status}, {reason.value}", reason=reason, answer=answer)
 
