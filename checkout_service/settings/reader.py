@@ -83,7 +83,6 @@ class Reader:
             "database_pooler": self.pooler(),
             "payment_providers": self._providers(),
             "payment_namespace": self._namespace(),
-            "default_currency": self._currency(),
             **self.endpoints(),
         }
 
@@ -377,7 +376,8 @@ class Reader:
             return self._env.uuid("PAYMENT_NAMESPACE")
         return self._env.uuid("PAYMENT_NAMESPACE", DEVELOPMENT_NAMESPACE)
 
-    def _currency(self) -> str:
+    def currency(self) -> str:
+        """``DEFAULT_CURRENCY``, which carts alone go by."""
         currency = self._env.str("DEFAULT_CURRENCY", "USD")
         if currency not in CURRENCIES:
             why = why_withdrawn(currency)
