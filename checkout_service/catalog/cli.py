@@ -21,6 +21,7 @@ from checkout_service.catalog.operations import (
     import_listings,
 )
 from checkout_service.catalog.sync_cli import sync
+from checkout_service.money import why_withdrawn
 from checkout_service.settings.values import MigrationSettings, SettingsError
 
 NAMED: Final = 20
@@ -95,6 +96,8 @@ def import_file(file: BinaryIO, *, accept_shortages: bool = False) -> None:
         raise click.ClickException(f"The database refused: {error}\nNothing was imported.") from error
     for line in _first([f"shortage: {reserved.against()}" for reserved in done.shortages]):
         click.echo(line, err=True)
+    for currency, count in sorted(done.left_out.items()):
+        click.echo(f"left out: prices in {currency} of {count} lines: {why_withdrawn(currency)}", err=True)
     click.echo(_summary(done, monotonic() - started))
 
 

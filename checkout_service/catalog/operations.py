@@ -11,8 +11,9 @@ others with the stock of before, and the same file imported again enters it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, BinaryIO, Final, LiteralString
 from uuid import UUID
@@ -20,7 +21,7 @@ from uuid import UUID
 import psycopg
 
 from checkout_service.catalog.jsonl import BadLineError, read_lines
-from checkout_service.catalog.rows import ListingRow, parse_line
+from checkout_service.catalog.rows import ListingRow, left_out, parse_line
 from checkout_service.catalog.shortages import Reserved, reserved_of
 from checkout_service.database.owner import STEP, OwnersConnection, as_owner, owner_steps
 from checkout_service.settings.origins import Origins
@@ -57,12 +58,16 @@ class StockLeftError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """What an import did to the listings of its file. ``shortages`` are those with less stock than is reserved."""
+    """What an import did to the listings of its file. ``shortages`` are those with less stock than is reserved.
+
+    ``left_out`` counts lines by the withdrawn currencies in which their prices were left out.
+    """
 
     new: int
     changed: int
     unchanged: int
     shortages: Sequence[Reserved] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def import_listings(
@@ -82,11 +87,12 @@ def import_listings(
     Raises ImportRefusedError, and psycopg.Error where the database does; StockLeftError once all but some
     stock is stored.
     """
+    unsold = Counter[str]()
     with owner_steps(database_url, name="catalog-import") as connection:
         with as_owner(connection) as cursor:
             cursor.execute(_STAGE)
             with cursor.copy("COPY staged FROM STDIN") as copy:
-                for row in _rows(file, progress, image_origins):
+                for row in _rows(file, progress, image_origins, unsold):
                     copy.write_row(row)
             total = cursor.rowcount
             _refuse_twice(cursor)
@@ -112,6 +118,7 @@ def import_listings(
         changed=changed,
         unchanged=total - new - changed,
         shortages=tuple(reserved for _, reserved in shortages),
+        left_out=unsold,
     )
 
 
@@ -156,8 +163,13 @@ def _shortages(cursor: psycopg.Cursor[Any], statement: LiteralString) -> Sequenc
     return sorted(found, key=itemgetter(0))
 
 
-def _rows(file: BinaryIO, progress: Callable[[int], None], image_origins: Origins | None) -> Iterator[tuple[Any, ...]]:
-    """Each line as a row of the temporary table; blank lines are passed over but counted."""
+def _rows(
+    file: BinaryIO, progress: Callable[[int], None], image_origins: Origins | None, unsold: Counter[str]
+) -> Iterator[tuple[Any, ...]]:
+    """Each line as a row of the temporary table; blank lines are passed over but counted.
+
+    ``unsold`` counts prices that are left out, by currency.
+    """
     read = 0
     for number, line in enumerate(read_lines(file), 1):
         read += len(line)
@@ -168,6 +180,7 @@ def _rows(file: BinaryIO, progress: Callable[[int], None], image_origins: Origin
             continue
         try:
             yield number, *_staged(parse_line(line, image_origins))
+            unsold.update(left_out(line))
         except BadLineError as error:
             raise ImportRefusedError(number, str(error)) from error
     progress(read)

@@ -6,12 +6,20 @@ Written by hand, since there may be a million of them and each refusal must tell
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from checkout_service.catalog.images import parse_images
 from checkout_service.catalog.jsonl import BadLineError, Number, check_text, parse_json, quoted, write_json
-from checkout_service.money import CURRENCIES, InvalidAmountError, parse_amount, why_withdrawn
+from checkout_service.money import (
+    CURRENCIES,
+    KNOWN_CURRENCIES,
+    WITHDRAWN,
+    InvalidAmountError,
+    parse_amount,
+    why_withdrawn,
+)
 from checkout_service.settings.origins import Origins
 
 LONGEST_NAME: Final = 500
@@ -159,7 +167,10 @@ def _price(value: Any, currency: str, where: str) -> Decimal:
 
 
 def _prices(value: Any, currency: str) -> str:
-    """Prices in other currencies than the listing's own, by currency, as JSON."""
+    """Prices in other currencies than the listing's own, by currency, as JSON.
+
+    Those in a currency that was withdrawn are left out: the shop shows them beside its own, and sells nothing in them.
+    """
     if value is None:
         return "{}"
     if not isinstance(value, dict):
@@ -167,12 +178,22 @@ def _prices(value: Any, currency: str) -> str:
     if len(value) > MOST_PRICES:
         raise BadLineError(f"prices has more than {MOST_PRICES} members")
     for name in value:
-        if name not in CURRENCIES:
-            raise BadLineError(f"prices: {quoted(name)} is no ISO 4217 code such as USD{_withdrawn(name)}")
+        if name not in KNOWN_CURRENCIES:
+            raise BadLineError(f"prices: {quoted(name)} is no ISO 4217 code such as USD")
         if name == currency:
             raise BadLineError(f"prices: {name} is the listing's own currency, whose price is unit_price")
-    written = {name: str(_price(price, name, f"prices.{name}")) for name, price in value.items()}
-    return write_json(written, "prices")
+    sold = {name: price for name, price in value.items() if name in CURRENCIES}
+    return write_json({name: str(_price(price, name, f"prices.{name}")) for name, price in sold.items()}, "prices")
+
+
+def left_out(prices: bytes) -> Sequence[str]:
+    """Of JSON with the prices of a row that was taken: in which currencies they were left out."""
+    if not any(code.encode() in prices for code in WITHDRAWN):
+        return ()
+    value = parse_json(prices)
+    if "prices" in value:
+        value = value["prices"] or {}
+    return sorted(WITHDRAWN.keys() & value.keys())
 
 
 def _currency(value: Any) -> str:

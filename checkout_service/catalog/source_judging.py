@@ -163,7 +163,7 @@ WITH source AS MATERIALIZED (
     GROUP BY had.currency
 ), runs AS (
     SELECT made_inactive, moved FROM {ours}.catalog_syncs AS run
-    WHERE created_at > now() - interval '24 hours' AND state IN ('done', 'partial', 'failed') AND NOT allowed
+    WHERE created_at > now() - interval '24 hours' AND state NOT IN ('refused', 'tried') AND NOT allowed
         AND NOT EXISTS (SELECT FROM {ours}.catalog_syncs AS later WHERE later.allowed AND later.id > run.id)
 ), moved_before AS (
     SELECT each.key AS currency, sum(each.value::integer) AS moved

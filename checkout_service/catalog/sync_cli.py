@@ -78,7 +78,7 @@ def sync(*, dry_run: bool, allow_gone: bool, grants: bool) -> None:
         raise click.ClickException(f"{done.in_words[:1].upper()}{done.in_words[1:]}.")
     for name, keys in (("new", done.new), ("changed", done.changed), ("made inactive", done.gone)):
         _echo(name, keys, err=False)
-    for name, keys in (("unusable", done.unusable), ("short", done.short)):
+    for name, keys in (("unusable", done.unusable), ("short", done.short), ("left out", done.left_out)):
         _echo(name, keys, err=True)
     click.echo(f"Synced in {monotonic() - started:.1f} s, {done.in_words}.")
     if not done.is_good:

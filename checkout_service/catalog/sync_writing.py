@@ -1,4 +1,4 @@
-"""Writes what a sync found, by functions of the owner (migrations/sources/sync.sql): a run, a transaction a batch."""
+"""Writes what a sync found, by functions of the owner (migrations/sources): a run, a transaction a batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from time import sleep
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -38,6 +38,18 @@ class SyncOverError(Exception):
     """This run lost its lease, and another one may have read the source since: it ends. What it wrote is right."""
 
 
+class Change(NamedTuple):
+    """A row of the source as a listing, and what it does to one on sale: see ``moved_currencies``."""
+
+    key: str
+    listing: ListingRow
+    digest: str
+    ends: bool
+    """Whether the listing ends to be on sale."""
+    moved: Sequence[str]
+    """The currencies in which its price moves far."""
+
+
 @dataclass(slots=True, kw_only=True)
 class SyncWriter:
     """A run, and the connection that writes for it."""
@@ -55,20 +67,20 @@ class SyncWriter:
             self.connection.execute(_GO_ON, {"sync": self.sync, "lasts": self.lasts})
 
     def write(
-        self, columns: Sequence[str], batch: Sequence[tuple[str, ListingRow, str]]
+        self, columns: Sequence[str], batch: Sequence[Change], *, allowed: bool
     ) -> Sequence[tuple[str, str, int | None, int | None]]:
-        """Write what differs of these, given with key and digest, of a source with these columns.
+        """Write what differs of these, of a source with these columns; what that does counts from then on.
 
         Of each its key, what was done (new, changed, same, taken), the source's stock, and what is reserved if that is
         more. Raises SyncOverError and psycopg.Error.
         """
-        rows = orjson.dumps([_row(n, *each) for n, each in enumerate(batch)]).decode()
-        values = {"sync": self.sync, "lasts": self.lasts, "given": list(columns), "rows": rows}
+        rows = orjson.dumps([_row(n, each) for n, each in enumerate(batch)]).decode()
+        values = {"sync": self.sync, "lasts": self.lasts, "given": list(columns), "rows": rows, "allowed": allowed}
         return self._run(_WRITE, values)
 
-    def retire(self, keys: Sequence[str]) -> Sequence[str]:
+    def retire(self, keys: Sequence[str], *, allowed: bool) -> Sequence[str]:
         """Make the listings of these keys inactive. Those of them that were on sale. Raises as ``write``."""
-        rows = self._run(_RETIRE, {"sync": self.sync, "lasts": self.lasts, "keys": list(keys)})
+        rows = self._run(_RETIRE, {"sync": self.sync, "lasts": self.lasts, "keys": list(keys), "allowed": allowed})
         return [key for (key,) in rows]
 
     def end(
@@ -126,13 +138,16 @@ def _of_run() -> Iterator[None]:
         raise
 
 
-def _row(n: int, key: str, listing: ListingRow, digest: str) -> dict[str, Any]:
+def _row(n: int, change: Change) -> dict[str, Any]:
+    listing = change.listing
     vendor, school, spec = listing.vendor, listing.school, listing.spec
     return {
         "n": n,
         "id": listing.id,
-        "key": key,
-        "digest": digest,
+        "key": change.key,
+        "digest": change.digest,
+        "ends": change.ends,
+        "moved": change.moved,
         "title": listing.title,
         "description": listing.description,
         "images": orjson.Fragment(listing.images),
@@ -157,11 +172,13 @@ _GO_ON: Final = "SELECT catalog_sync_go_on(%(sync)s::uuid, %(lasts)s::interval)"
 
 _WRITE: Final = """
 SELECT source_key, outcome, source_stock, reserved
-FROM catalog_sync_write(%(sync)s::uuid, %(lasts)s::interval, %(given)s::text[], %(rows)s::jsonb)
+FROM catalog_sync_write_counted(
+    %(sync)s::uuid, %(lasts)s::interval, %(given)s::text[], %(rows)s::jsonb, %(allowed)s::boolean)
 """
 
 _RETIRE: Final = """
-SELECT source_key FROM catalog_sync_retire(%(sync)s::uuid, %(lasts)s::interval, %(keys)s::text[])
+SELECT source_key
+FROM catalog_sync_retire_counted(%(sync)s::uuid, %(lasts)s::interval, %(keys)s::text[], %(allowed)s::boolean)
 """
 
 _END: Final = """

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -21,11 +21,11 @@ import psycopg
 
 from checkout_service.catalog.jsonl import BadLineError
 from checkout_service.catalog.models import SyncState
-from checkout_service.catalog.rows import ListingRow
+from checkout_service.catalog.rows import ListingRow, left_out
 from checkout_service.catalog.source import Source, open_source
 from checkout_service.catalog.source_judging import moved_currencies
 from checkout_service.catalog.source_rows import listing_of
-from checkout_service.catalog.sync_writing import SyncWriter, open_writer
+from checkout_service.catalog.sync_writing import Change, SyncWriter, open_writer
 from checkout_service.settings.catalog_source import CatalogSource
 from checkout_service.settings.origins import Origins
 from checkout_service.settings.secret import Secret
@@ -61,13 +61,6 @@ class Keys:
         return "; ".join(self.first) + (f" and {others} others" if others else "")
 
 
-class _About(NamedTuple):
-    """What a row does to a listing on sale: whether it ends to be so, and in which currencies its price moves."""
-
-    ends: bool
-    moved: Sequence[str]
-
-
 @dataclass(slots=True, kw_only=True)
 class Synced:
     """What a sync did. ``refusal`` says why it did nothing, where it did nothing; ``state`` how it ended."""
@@ -85,6 +78,8 @@ class Synced:
     """Whether somebody allowed more than ``CATALOG_SYNC_MAX_GONE``."""
     unusable: Keys = field(default_factory=Keys)
     """Rows that no listing can be; theirs are as they were."""
+    left_out: Keys = field(default_factory=Keys)
+    """Rows with prices in a currency that was withdrawn: these were left out, and all else was taken."""
     short: Keys = field(default_factory=Keys)
     """Listings of which less lies there than is reserved."""
     moved: Counter[str] = field(default_factory=Counter)
@@ -112,7 +107,7 @@ class Synced:
     @property
     def detail(self) -> str:
         """What somebody has to look at, for the run's row."""
-        parts = {"unusable": self.unusable, "short": self.short}
+        parts = {"unusable": self.unusable, "short": self.short, "prices left out": self.left_out}
         return self.refusal or " | ".join(f"{name}: {keys}" for name, keys in parts.items() if keys.count)
 
 
@@ -184,11 +179,13 @@ def _sync(
     progress: Callable[[int], None],
 ) -> None:
     looked_at = 0
-    for batch, about, rows in _batches(reading, synced, namespace, origins):
+    for batch, rows in _batches(reading, synced, namespace, origins):
         looked_at += rows
         if not batch:
             writer.go_on()
-        for key, outcome, stock, reserved in writer.write(reading.columns, batch) if batch else ():
+        about = {change.key: change for change in batch}
+        written = writer.write(reading.columns, batch, allowed=synced.allowed) if batch else ()
+        for key, outcome, stock, reserved in written:
             if outcome == "taken":
                 synced.unusable.add(key, OF_ANOTHER_KEY)
             elif outcome in {"new", "changed"}:
@@ -216,18 +213,15 @@ def _sync(
 
 
 def _retire(writer: SyncWriter, keys: Sequence[str], synced: Synced) -> None:
-    for key in writer.retire(keys):
+    for key in writer.retire(keys, allowed=synced.allowed):
         synced.gone.add(key)
 
 
 def _batches(
     reading: Source, synced: Synced, namespace: UUID, origins: Origins | None
-) -> Iterator[tuple[list[tuple[str, ListingRow, str]], dict[str, _About], int]]:
-    """Rows that differ, as listings with key and digest, each listing once in a batch; what each does to its listing,
-    by key; of how many rows each batch is.
-    """
-    batch: list[tuple[str, ListingRow, str]] = []
-    about: dict[str, _About] = {}
+) -> Iterator[tuple[list[Change], int]]:
+    """Rows that differ, each listing once in a batch, and of how many rows each batch is."""
+    batch: list[Change] = []
     ids: set[str] = set()
     size = rows = 0
     for row in reading.changed():
@@ -243,22 +237,24 @@ def _batches(
                 synced.unusable.add(key, OF_ANOTHER_KEY)
             elif listing:
                 ids.add(listing.id)
-                batch.append((key, listing, row["digest"]))
+                if names := left_out((row.get("prices") or "").encode()):
+                    synced.left_out.add(key, f"no price in {' or '.join(names)}, which was withdrawn")
+                batch.append(_change(row, listing))
                 size += _size(listing)
-                about[key] = _about(row, listing)
         if rows == BATCH or size > BATCH_BYTES:
-            yield batch, about, rows
-            batch, about, ids, size, rows = [], {}, set(), 0, 0
+            yield batch, rows
+            batch, ids, size, rows = [], set(), 0, 0
     if rows:
-        yield batch, about, rows
+        yield batch, rows
 
 
-def _about(row: Mapping[str, Any], listing: ListingRow) -> _About:
+def _change(row: Mapping[str, Any], listing: ListingRow) -> Change:
+    key, digest = row["id"], row["digest"]
     if not row["was_active"]:
-        return _About(ends=False, moved=())
+        return Change(key, listing, digest, ends=False, moved=())
     after = {name: Decimal(price) for name, price in orjson.loads(listing.prices).items()}
     moved = moved_currencies(row["costs"], after | {listing.currency: listing.unit_price})
-    return _About(ends=not listing.active, moved=moved)
+    return Change(key, listing, digest, ends=not listing.active, moved=moved)
 
 
 def _size(listing: ListingRow) -> int:

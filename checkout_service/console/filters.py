@@ -28,7 +28,13 @@ from checkout_service.webhooks.selection import Choice
 PENDING: Final = "pending"
 """May be given in place of a state: received or parked, so still pending."""
 
-AT_ONCE: Final = (DeliveryState.FAILED, DeliveryState.REJECTED, DeliveryState.RECEIVED, DeliveryState.PARKED)
+AT_ONCE: Final = (
+    DeliveryState.FAILED,
+    DeliveryState.REJECTED,
+    DeliveryState.IGNORED,
+    DeliveryState.RECEIVED,
+    DeliveryState.PARKED,
+)
 """States whose webhooks may all be processed together. Of the applied ones only mismatches can be, which are looked at
 one by one."""
 
@@ -95,6 +101,7 @@ class WebhookFilter:
             return None
         return Choice(
             state=DeliveryState(self.state),
+            reason=self.reason,
             provider=self.provider or provider,
             provider_ref=provider_ref,
             came_from=self.since,

@@ -43,9 +43,20 @@ _unpayable: Final = Statement(f"""
     WHERE found.count > 0 ORDER BY given.currency
 """)  # noqa: S608 (only our own constants)
 
+# Along listing_prices_currency_unit_price.
+_beside: Final = Statement("""
+    SELECT given.currency, count(listing.id) AS count
+    FROM unnest(CAST(:currencies AS text[])) AS given (currency) CROSS JOIN LATERAL (
+        SELECT price.listing_id FROM listing_prices AS price
+        WHERE price.currency = CAST(given.currency AS char(3)) LIMIT 1000
+    ) AS found
+    JOIN listings AS listing ON listing.id = found.listing_id AND listing.active
+    GROUP BY given.currency ORDER BY given.currency
+""")
+
 
 def check_prices() -> Iterator[Finding]:
-    """No listing on sale costs a currency that was withdrawn: nobody can buy it in that."""
+    """No listing on sale costs a currency that was withdrawn, be it beside its own: nobody can buy it in that."""
     rows = execute(_unpayable, {"currencies": sorted(WITHDRAWN)})
     for currency, count, ids in rows:
         number = f"{count} or more listings" if count == 1000 else f"{count} listing{'' if count == 1 else 's'}"
@@ -54,7 +65,14 @@ def check_prices() -> Iterator[Finding]:
             f"{number} on sale cost{'s' if count == 1 else ''} {currency}, in which nothing is sold: {', '.join(ids)}",
             f"{why_withdrawn(currency)}. Import them with a price in it, or with active false: see docs/currencies.md.",
         )
-    if not rows:
+    beside = execute(_beside, {"currencies": sorted(WITHDRAWN)})
+    for currency, count in beside:
+        yield advice(
+            ABOUT_PRICES,
+            f"of up to 1000 prices in {currency} beside listings' own, {count} are of listings on sale",
+            f"{why_withdrawn(currency)}. An import, or a sync once the row changes, leaves them out.",
+        )
+    if not rows and not beside:
         yield ok(ABOUT_PRICES, "all listings on sale cost a currency of ISO 4217")
 
 

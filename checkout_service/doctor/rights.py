@@ -170,6 +170,7 @@ WORKER_FUNCTIONS: Final = frozenset(
         *("events_forget_low_stock", "events_make_days", "events_outgrow", "events_drop_day", "events_sweep_strays"),
         *("endpoints_sweep_deleted", "guests_sweep"),
         *("catalog_sync_begin", "catalog_sync_go_on", "catalog_sync_write", "catalog_sync_retire", "catalog_sync_end"),
+        *("catalog_sync_write_counted", "catalog_sync_retire_counted"),
         *("webhooks_make_part", "webhooks_validate_bound", "webhooks_drop_part", "webhooks_drop_bound"),
     }
 )

@@ -234,7 +234,8 @@ class RefundLine(Dated, Base):
     """Which pieces a refund is for. Those of one request hang on its first row. Never changed.
 
     The triggers refund_lines_admit and refund_lines_add_up (migrations/orders/requests.sql) refuse more than was
-    bought, another price, and lines that come to another sum than the refund.
+    bought, another price, and lines that come to another sum than the refund; refund_lines_question
+    (migrations/pieces/made_for.sql) pieces that may have been given back, until somebody has looked.
     """
 
     __tablename__ = "refund_lines"

@@ -213,7 +213,8 @@ class ProviderRefundEvent:
 
     ``provider_ref`` is the payment's ('' where the event does not carry it: then ``names`` lead to it, as of a
     ProviderEvent), ``refund_ref`` the refund's; ``refund_id`` our own id of it where the provider gave it back to us.
-    ``capture_ref`` and ``attempt_ref`` tell what it is of, where that is known.
+    ``capture_ref`` and ``attempt_ref`` tell what it is of, where that is known. ``foreign`` says that it is another
+    shop's, unless its payment is here.
     """
 
     provider: str
@@ -230,6 +231,7 @@ class ProviderRefundEvent:
     capture_ref: str | None = None
     attempt_ref: str | None = None
     names: Sequence[str] = ()
+    foreign: bool = False
     raw: dict[str, Any] = field(default_factory=dict)
 
 
@@ -237,8 +239,9 @@ class ProviderRefundEvent:
 class ThinEvent:
     """A provider says only that something has news; the events must be looked up.
 
-    ``provider_ref`` is the payment's own reference, '' where the news is of something else. ``verified`` tells whether
-    the webhook was verified: anybody can write one that was not.
+    ``provider_ref`` is the payment's own reference or, where the provider does not say that, its name of one of the
+    payment's attempts, captures, disputes or refunds; '' where the news is of something else. ``verified`` tells
+    whether the webhook was verified: anybody can write one that was not.
 
     ``object_ref`` is the provider's name of what has news (a refund, a dispute, a payment), where the adapter reads it
     by that name alone (``named_objects.SupportsNamedObjects``), so that its payment need not be known; of a verified

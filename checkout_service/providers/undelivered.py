@@ -12,10 +12,17 @@ from checkout_service.providers.base import ProviderEvent, ProviderRefundEvent, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndeliveredEvent:
-    """An event that a provider could not deliver to us; ``events`` have the ids that its webhook would have brought."""
+    """An event that a provider could not deliver to us; ``events`` have the ids that its webhook would have brought.
+
+    Where objects have to be read, those of a lower ``rank`` are read first: the payments that others are about. All of
+    one rank are of one kind, which a key may or may not read. ``spare`` is an event that only says what others of a
+    lower rank say too: it is read while there is room.
+    """
 
     event_id: str
     events: Sequence[ProviderEvent | ProviderRefundEvent | ThinEvent] = ()
+    rank: int = 0
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +37,17 @@ class UndeliveredPage:
 class SupportsEventList(Protocol):
     """A provider that lists its events, delivered or not, and can be asked for them. It raises ProviderError alone.
 
-    What was delivered is known by ``ThinEvent.event_id``; of the others each object is read.
+    What was delivered is known by ``ThinEvent.event_id``; of the others each object is read. ``lists_events`` is False
+    where the account is set up to have nothing in this list: then it is not asked.
     """
 
-    def listed(self, *, since: datetime, after: str | None = None) -> UndeliveredPage:
-        """A page of those since then (aware), the newest first, from the first or after the page before."""
+    lists_events: bool
+
+    def listed(self, *, since: datetime, until: datetime, after: str | None = None) -> UndeliveredPage:
+        """A page of those from ``since`` to before ``until`` (aware, whole seconds count), the newest first.
+
+        It is the first page, or the one after that which ``after`` is from.
+        """
 
 
 @runtime_checkable

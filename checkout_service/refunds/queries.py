@@ -47,11 +47,13 @@ _SOURCES: Final = """(
 """Of what something may be given back (migrations/entries/requests.sql); the triggers of refunds judge by it."""
 
 _LINES: Final = """(
-    SELECT jsonb_agg(jsonb_build_array(line.id, line.qty - order_line_refunded(line.id), line.unit_price::text))
+    SELECT jsonb_agg(jsonb_build_array(line.id,
+        greatest(line.qty - order_line_refunded(line.id) - order_line_in_question(line.id), 0), line.unit_price::text))
     FROM orders AS made JOIN order_lines AS line ON line.order_id = made.id
     WHERE made.payment_id = payments.id AND line.id = ANY(:lines)
 )"""
-"""What is left of lines of its order (migrations/orders/requests.sql); the triggers of refund_lines judge by it."""
+"""What is left of lines of its order (migrations/orders/requests.sql, migrations/pieces/made_for.sql); the triggers of
+refund_lines judge by it."""
 
 _REQUEST_LOST: Final = "refund_request_lost(payments.id)"
 """Until somebody has looked at it. The trigger refunds_wait_for_look_up judges by it

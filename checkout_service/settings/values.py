@@ -105,7 +105,6 @@ class SharedSettings(TaskSettings):
     payment_providers: tuple[str, ...] = ("mock",)
     payment_namespace: UUID = DEVELOPMENT_NAMESPACE
     accounts: dict[str, Account] = field(default_factory=dict)
-    default_currency: str = "USD"
     webhook_secrets_keys: tuple[Secret, ...] = ()
     """What the secrets of webhook endpoints are encrypted with; none: no endpoint can be made, and none is sent to."""
     webhook_allow_private_addresses: bool = False
@@ -116,6 +115,7 @@ class SharedSettings(TaskSettings):
 class WebSettings(SharedSettings):
     """What the web tier needs: who is calling, and how long a promise holds. No webhook secret is among it."""
 
+    default_currency: str = "USD"
     jwt_secret: Secret | None = None
     jwt_jwks_url: str | None = None
     jwt_algorithms: tuple[str, ...] = ("HS256",)
@@ -192,6 +192,7 @@ class WebSettings(SharedSettings):
         """Read once, at start; ``providers`` are those that are installed. Raises SettingsError."""
         env = WebReader(providers)
         values = env.shared("DATABASE_URL")
+        values["default_currency"] = env.currency()
         values |= env.callers()
         values |= env.pages()
         values["accounts"] = env.accounts(reads=False)

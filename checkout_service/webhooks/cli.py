@@ -41,7 +41,7 @@ webhooks = CommandGroup("webhooks", help="Look at webhooks and process them agai
 
 @webhooks.command("list")
 @click.option("--state", type=STATES)
-@click.option("--reason", type=REASONS, help="Only those that are ignored, and for this reason.")
+@click.option("--ignored-for", "reason", type=REASONS, help="Only those that are ignored, and for this reason.")
 @click.option("--provider")
 @click.option("--since", type=Duration(), help="Only those that came within the last 90s, 30m, 2h, 7d …")
 @click.option("--limit", type=Number(1, 10_000), default=50, show_default=True)
@@ -49,12 +49,18 @@ def list_webhooks(
     state: str | None, reason: str | None, provider: str | None, since: timedelta | None, limit: int
 ) -> None:
     """List webhooks, newest first."""
-    chosen = None if state is None else DeliveryState(state)
-    if reason is not None and chosen not in {None, DeliveryState.IGNORED}:
-        raise click.UsageError(f"Only what is ignored has a --reason, and --state is {chosen}.")
-    ignored = None if reason is None else IgnoredReason(reason)
+    chosen, ignored = _state_and_reason(state, reason)
     found = find_webhooks(state=chosen, ignored=ignored, provider=provider, since=since, limit=limit)
     echo_list(map(_listed, found), limit=limit, what="webhooks")
+
+
+def _state_and_reason(state: str | None, reason: str | None) -> tuple[DeliveryState | None, IgnoredReason | None]:
+    """As they are given; what has a reason is ignored, whether that was given or not."""
+    if reason is None:
+        return None if state is None else DeliveryState(state), None
+    if state not in {None, DeliveryState.IGNORED}:
+        raise click.UsageError(f"Only what is ignored has --ignored-for, and --state is {state}.")
+    return DeliveryState.IGNORED, IgnoredReason(reason)
 
 
 def _listed(row: WebhookSummary) -> str:
@@ -101,35 +107,39 @@ def _check_provider(context: click.Context, option: click.Parameter, name: str |
 @webhooks.command("process")
 @click.argument("delivery_ids", type=Id(), nargs=-1)
 @click.option("--state", type=STATES, help="Instead of ids: all in this state, as far as they can be.")
-@click.option("--provider", callback=_check_provider, help="With --state: only those of this provider.")
-@click.option("--since", type=Duration(), help="With --state: only those that came within the last 90s, 30m, 2h, 7d …")
+@click.option("--ignored-for", "reason", type=REASONS, help="Instead of ids: all that are ignored for this reason.")
+@click.option("--provider", callback=_check_provider, help="With these two: only those of this provider.")
+@click.option("--since", type=Duration(), help="With these two: only those of the last 90s, 30m, 2h, 7d …")
 @click.option("--operator", help="Who you are, for the audit; by default the user of the operating system.")
 @click.option("--why", default="from the command line", show_default=True, help="For the audit.")
 @click.option("--dry-run", is_flag=True, help="Only say how many there are.")
 def process_webhooks(
     delivery_ids: Sequence[UUID],
     state: str | None,
+    reason: str | None,
     provider: str | None,
     since: timedelta | None,
     operator: str | None,
     why: str,
     dry_run: bool,
 ) -> None:
-    """Have webhooks processed again, whatever state they are in; what was applied is not applied twice.
+    """Have webhooks processed again that failed, were rejected or ignored, or were applied with a mismatch.
 
-    Each command is kept in the audit, which the console shows.
+    What is received or parked is taken when it is due. What went well is left as it is, and what was applied is not
+    applied twice. Each command is kept in the audit, which the console shows.
     """
-    if delivery_ids and (state or provider or since):
+    if delivery_ids and (state or reason or provider or since):
         raise click.UsageError("Give ids or filters, not both.")
-    if not delivery_ids and state is None:
-        raise click.UsageError("Give the ids of webhooks, or --state with the other filters.")
+    chosen, ignored = _state_and_reason(state, reason)
+    if not delivery_ids and chosen is None:
+        raise click.UsageError("Give the ids of webhooks, or --state or --ignored-for with the other filters.")
     name = printable(operator or os_user())
     if delivery_ids:
         _process_each(dict.fromkeys(delivery_ids), operator=name, why=why, dry_run=dry_run)
-    elif state is not None:
+    elif chosen is not None:
         # A stretch of time that ends now would mean other webhooks at each moment.
         came_from = None if since is None else database_time() - since
-        choice = Choice(state=DeliveryState(state), provider=provider, came_from=came_from)
+        choice = Choice(state=chosen, reason=ignored, provider=provider, came_from=came_from)
         _process_chosen(choice, operator=name, why=why, dry_run=dry_run)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import and_, bindparam, func, select
 
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
@@ -185,9 +185,21 @@ def processable(delivery_id: UUID) -> bool:
 
 def count_processable(choice: Choice, *, most: int | None = None) -> int:
     """How many webhooks of the choice can be processed (again) now, counted no further than ``most``."""
-    found = select(WebhookDelivery.id).where(*choice.conditions()).limit(most).subquery()
-    ((count,),) = execute(select(func.count()).select_from(found))
-    return int(count)
+    if choice.state is not DeliveryState.IGNORED:
+        found = select(WebhookDelivery.id).where(*choice.conditions()).limit(most).subquery()
+        ((number,),) = execute(select(func.count()).select_from(found))
+        return int(number)
+    # Of these there may be millions, where others use the account too, and few of them for a reason.
+    count, after, full = 0, UUID(int=0), True
+    while full and (most is None or count < most):
+        looked_at = select(WebhookDelivery.id, and_(*choice.conditions()).label("meant"))
+        window = looked_at.where(*choice.in_state, WebhookDelivery.id > after).order_by(WebhookDelivery.id)
+        seen = window.limit(WINDOW).cte("seen").prefix_with("MATERIALIZED")
+        last = select(seen.c.id).order_by(seen.c.id.desc()).limit(1).scalar_subquery()
+        meant = func.count().filter(seen.c.meant)
+        ((number, looked_through, last_id),) = execute(select(meant, func.count(), last).select_from(seen))
+        count, after, full = count + number, last_id, looked_through == WINDOW
+    return count if most is None else min(count, most)
 
 
 def processable_ids(choice: Choice, *, below: UUID, after: UUID | None, limit: int) -> list[UUID]:

@@ -3,7 +3,8 @@
 Revision: 0033
 
 The release before goes on beside it: it says of no refund for which of ours it was made, as until now. What it flagged
-so before is entered here, by its own words.
+so before is entered here, by its own words; what it flags until its last worker has ended, by calling the same once
+more (docs/migrations.md). The way back keeps which refund stands for which: its column stays, and nobody reads it.
 
 Webhooks that wait until a refund of ours has its reference are found by their payment. A sync of the catalogue keeps
 how many prices it moved far, which the next ones of the day count.
@@ -36,18 +37,6 @@ PARTS: Final = """
 
 THERE: Final = "SELECT to_regclass('webhook_deliveries_waits_for_refund') IS NOT NULL"
 
-NAMED: Final = r"^refund ([0-9a-f-]{36}) (was refused, and was made all the same|is not .*, as an operator saw)$"
-"""What releases before this one wrote of such a refund, by the provider's name of what was made."""
-
-ENTER: Final = f"""
-    UPDATE refunds AS made SET made_for = ours.id, version = made.version + 1, updated_at = now()
-    FROM payment_notices AS notice CROSS JOIN LATERAL regexp_match(notice.detail, '{NAMED}') AS matched (words)
-    JOIN refunds AS ours ON ours.id = CAST(matched.words[1] AS uuid)
-    WHERE notice.reason = 'refund_mismatch' AND ours.payment_id = notice.payment_id AND ours.status = 'failed'
-        AND made.payment_id = notice.payment_id AND made.provider_ref = notice.ref AND made.requested_by IS NULL
-        AND made.made_for IS NULL AND made.id <> ours.id
-"""  # noqa: S608 (only our own constants)
-
 
 def upgrade() -> None:
     # Each statement that locks a table that is there is a transaction of its own, and so is the file.
@@ -59,8 +48,8 @@ def upgrade() -> None:
         """)
         op.execute("ALTER TABLE refunds VALIDATE CONSTRAINT refunds_made_for_fkey")
         # One that was broken off stays behind, invalid, under its name: so it is dropped first.
-        op.execute("DROP INDEX CONCURRENTLY IF EXISTS refunds_made_for")
-        op.execute(INDEX)
+        _beside_traffic("DROP INDEX CONCURRENTLY IF EXISTS refunds_made_for")
+        _beside_traffic(INDEX)
         op.execute("GRANT INSERT (made_for), UPDATE (made_for) ON refunds TO checkout_worker")
         parts = op.get_bind().exec_driver_sql(PARTS).scalars().all()
         if not parts:
@@ -71,7 +60,7 @@ def upgrade() -> None:
                 _make_index(part)
             op.execute(f"CREATE INDEX webhook_deliveries_waits_for_refund ON webhook_deliveries {WAITING}")
         _run((FOLDER / "pieces" / "made_for.sql").read_text(encoding="utf-8"))
-        _run(ENTER)
+        _run("CALL refunds_stand_in()")
         op.execute("""
             ALTER TABLE catalog_syncs ADD COLUMN IF NOT EXISTS moved jsonb DEFAULT '{}' NOT NULL,
                 DROP CONSTRAINT IF EXISTS catalog_syncs_moved_is_object,
@@ -81,23 +70,45 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Pieces of such a refund may be given back once more."""
-    op.execute("DROP FUNCTION catalog_sync_end(uuid, catalog_sync_state, integer[], text, boolean, jsonb)")
+    """Pieces of such a refund may be given back once more. Which stand for which is kept for the way forward."""
+    # Each statement that locks a table is a transaction of its own here too.
+    with op.get_context().autocommit_block():
+        op.execute("DROP INDEX IF EXISTS webhook_deliveries_waits_for_refund")
+        op.execute("DROP TRIGGER IF EXISTS refund_lines_question ON refund_lines")
+        op.execute("DROP TRIGGER IF EXISTS refunds_check_pieces ON refunds")
+        op.execute("DROP TRIGGER IF EXISTS refunds_check_made_for ON refunds")
+        op.execute("DROP INDEX IF EXISTS refunds_made_for")
+        op.execute("ALTER TABLE refunds DROP CONSTRAINT IF EXISTS refunds_made_for_fkey")
+    # What this release calls goes with the version: one that was broken off before goes on as this release.
+    for function in (
+        "catalog_sync_end(uuid, catalog_sync_state, integer[], text, boolean, jsonb)",
+        "catalog_sync_write_counted(uuid, interval, text[], jsonb, boolean)",
+        "catalog_sync_retire_counted(uuid, interval, text[], boolean)",
+        "refunds_check_pieces(), refunds_check_made_for(), refund_lines_question()",
+        "order_line_in_question(uuid), refunds_of_before(uuid)",
+    ):
+        op.execute(f"DROP FUNCTION {function}")
+    op.execute("DROP PROCEDURE refunds_stand_in()")
     op.execute("ALTER TABLE catalog_syncs DROP COLUMN moved")
-    op.execute("DROP INDEX webhook_deliveries_waits_for_refund")
-    op.execute("DROP TRIGGER refunds_check_pieces ON refunds")
-    op.execute("DROP TRIGGER refunds_check_made_for ON refunds")
-    op.execute("DROP FUNCTION refunds_check_pieces(), refunds_check_made_for()")
     before = (FOLDER / "orders/orders.sql").read_text(encoding="utf-8")
     (found,) = re.findall(r"CREATE FUNCTION order_line_refunds(\(.*?\n\$\$;)", before, re.DOTALL)
     _run(f"CREATE OR REPLACE FUNCTION order_line_refunds{found}")
-    op.execute("ALTER TABLE refunds DROP COLUMN made_for")
+    op.execute("REVOKE INSERT (made_for), UPDATE (made_for) ON refunds FROM checkout_worker")
 
 
 def _make_index(table: str) -> None:
     # One that was broken off stays behind, invalid, under its name: so it is dropped first.
-    op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {table}_waits_for_refund")
-    op.execute(f"CREATE INDEX CONCURRENTLY {table}_waits_for_refund ON {table} {WAITING}")
+    _beside_traffic(f"DROP INDEX CONCURRENTLY IF EXISTS {table}_waits_for_refund")
+    _beside_traffic(f"CREATE INDEX CONCURRENTLY {table}_waits_for_refund ON {table} {WAITING}")
+
+
+def _beside_traffic(statement: str) -> None:
+    """Such a one waits for all transactions that are older than it, and stands in front of nobody meanwhile."""
+    op.execute("SET lock_timeout = 0")
+    try:
+        op.execute(statement)
+    finally:
+        op.execute("RESET lock_timeout")
 
 
 def _run(statements: str) -> None:

@@ -400,3 +400,23 @@ def test_no_foreign_key_of_ours_leads_into_anothers_schema(sql: Sql, shop: MakeV
 
     assert outside == []
     assert sql("SELECT count(*) FROM pg_constraint WHERE contype = 'f'")[0].count > 20
+
+
+def test_a_price_in_a_currency_that_was_withdrawn_is_left_out_and_the_row_is_taken(
+    shop: MakeVariant, sync: Sync, sql: Sql
+) -> None:
+    """A Bulgarian shop shows both prices for a year."""
+    key = shop(other_prices='{"BGN": "92.41", "EUR": "43.00"}', on_hand=3)
+
+    done = sync()
+
+    assert (done.unusable.count, done.is_good) == (0, True)
+    assert done.left_out.first == [f"{key}: no price in BGN, which was withdrawn"]
+    assert "prices left out: " in done.detail
+    assert [row[3] for row in on_sale(sql)] == [3]
+    assert [tuple(row) for row in sql("SELECT currency::text, unit_price::text FROM listing_prices")] == [
+        ("EUR", "43.00")
+    ]
+    sql("UPDATE shop.variants SET on_hand = 0")
+    sync()
+    assert [row[3] for row in on_sale(sql)] == [0]

@@ -7,6 +7,7 @@ from flask import Flask
 
 from checkout_service.catalog.models import SyncState
 from checkout_service.catalog.source import SourceError
+from checkout_service.catalog.sync_writing import SyncWriter
 from checkout_service.doctor.catalog import check_catalog
 from checkout_service.doctor.findings import Level
 from tests.catalog.shop import SELECT, MakeVariant, Sync, on_sale, shop, sync
@@ -219,6 +220,44 @@ def test_no_more_is_made_inactive_in_a_day_than_in_one_sync(shop: MakeVariant, s
     assert sync().state is SyncState.REFUSED
     sql("UPDATE catalog_syncs SET created_at = created_at - interval '1 day'")
     assert sync().state is SyncState.DONE
+
+
+def test_a_sync_that_was_killed_counts_as_what_it_did(
+    shop: MakeVariant, sync: Sync, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after its last batch, so that nobody says how it ended."""
+    keys = [shop() for _ in range(20)]
+    sync()
+    sql("UPDATE shop.variants SET price_cents = 20 WHERE id = ANY(:ids)", ids=keys[:3])
+    sql("UPDATE shop.variants SET for_sale = false WHERE id = :id", id=keys[3])
+    sql("DELETE FROM shop.variants WHERE id = ANY(:ids)", ids=keys[4:6])
+    with monkeypatch.context() as killed:
+        killed.setattr(SyncWriter, "end", lambda *_, **__: None)
+        sync()
+    (left,) = sql("SELECT state::text, moved, made_inactive FROM catalog_syncs ORDER BY id DESC LIMIT 1")
+    assert tuple(left) == ("running", {"USD": 3}, 3)
+    sql("UPDATE catalog_syncs SET lease_until = now() WHERE state = 'running'")
+
+    sql("UPDATE shop.variants SET price_cents = 20 WHERE id = ANY(:ids)", ids=keys[6:8])
+    assert sync().refusal.startswith("with those of before, the prices of 5 of 17 in USD")
+    sql("UPDATE shop.variants SET price_cents = 4725 WHERE id = ANY(:ids)", ids=keys[6:8])
+    sql("UPDATE shop.variants SET for_sale = false WHERE id = ANY(:ids)", ids=keys[8:10])
+    assert sync().refusal.startswith("with 2 more, 5 of 20 listings would be made inactive")
+
+
+def test_what_was_allowed_counts_as_allowed_though_it_was_killed(
+    shop: MakeVariant, sync: Sync, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [shop() for _ in range(20)]
+    sync()
+    sql("UPDATE shop.variants SET price_cents = 20 WHERE id = ANY(:ids)", ids=keys[:10])
+    with monkeypatch.context() as killed:
+        killed.setattr(SyncWriter, "end", lambda *_, **__: None)
+        sync(allow_gone=True)
+    sql("UPDATE catalog_syncs SET lease_until = now() WHERE state = 'running'")
+
+    sql("UPDATE shop.variants SET price_cents = 20 WHERE id = ANY(:ids)", ids=keys[10:13])
+    assert sync().changed.count == 3
 
 
 def test_long_keys_that_begin_alike_are_named_and_the_others_are_synced(

@@ -88,7 +88,7 @@ def test_one_whose_lease_is_over_writes_nothing_more(shop: MakeVariant, sync: Sy
         assert sync().new.count == 1
 
         with pytest.raises(SyncOverError):
-            slow.retire(["1"])
+            slow.retire(["1"], allowed=False)
 
     assert len(on_sale(sql)) == 1
     assert {row.state for row in sql("SELECT state::text FROM catalog_syncs")} == {"abandoned", "done"}

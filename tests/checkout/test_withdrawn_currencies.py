@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -12,8 +13,10 @@ from werkzeug.test import TestResponse
 
 from checkout_service.doctor.catalog import check_prices
 from checkout_service.doctor.findings import Level
+from checkout_service.money import WITHDRAWN
+from tests.carts.guest_carts import make_guest, merge
 from tests.conftest import Customer, MakeListing, Sql
-from tests.purchases import ask, counts, opened
+from tests.purchases import ask, counts, fill_cart, opened
 from tests.refunding import ask_refund, open_payment, staff_of
 from tests.webhook_bodies import post_webhook, webhook
 from tests.worker.conftest import worker
@@ -177,3 +180,44 @@ def test_doctor_names_what_is_on_sale_in_one(
     with app.app_context():
         (found,) = check_prices()
     assert found.level is Level.OK
+
+    sql("INSERT INTO listing_prices (listing_id, currency, unit_price) VALUES (:id, 'BGN', 78.23)", id=leva["id"])
+    with app.app_context():
+        (found,) = check_prices()
+    assert found.level is Level.ADVICE
+    assert found.result == "of up to 1000 prices in BGN beside listings' own, 1 are of listings on sale"
+
+
+def test_the_database_knows_the_same_ones(sql: Sql) -> None:
+    """A guest's cart is merged in the database."""
+    (body,) = sql("SELECT prosrc FROM pg_proc WHERE proname = 'cart_drop_withdrawn'")[0]
+    (listed,) = re.findall(r"IN \(('[A-Z', ]+')\)", body)
+    assert set(listed.replace("'", "").split(", ")) == set(WITHDRAWN)
+
+
+@pytest.mark.parametrize("how", ["sum", "max", "guest"])
+@pytest.mark.parametrize("dead", ["customer's", "guest's"])
+def test_a_line_that_nobody_can_buy_keeps_no_cart_from_another(
+    app: Flask, customer: Customer, make_listing: MakeListing, leva: dict[str, Any], sql: Sql, dead: str, how: str
+) -> None:
+    guest, euros = make_guest(app, sql), make_listing(currency="EUR", unit_price="9.00")
+    fill_cart(guest if dead == "customer's" else customer, (euros, 2))
+    if dead == "customer's":
+        fill_as_before(sql, customer, leva)
+    else:
+        (cart,) = sql(
+            "UPDATE carts SET currency = 'BGN', currency_chosen = true WHERE user_id <> :id RETURNING id",
+            id=customer.id,
+        )
+        sql(
+            "INSERT INTO cart_items (cart_id, listing_id, qty, currency) VALUES (:cart, :listing, 1, 'BGN')",
+            cart=cart.id,
+            listing=leva["id"],
+        )
+
+    answer = merge(customer, guest, how)
+
+    assert answer.status_code == 200, answer.text
+    assert (answer.json["currency"], answer.json["total_amount"]) == ("EUR", "18.00")
+    assert answer.json["capped"] == [{"listing": str(leva["id"]), "requested": 1, "qty": 0}]
+    assert merge(customer, guest, how).json == answer.json

@@ -132,6 +132,54 @@ def test_all_that_match_are_processed_and_nothing_else(
     assert run_of(sql).updated_at == found.updated_at, "what is done stays done"
 
 
+def test_what_is_ignored_is_processed_for_the_reason_that_the_list_was_narrowed_to(
+    operator: Operator, sql: Sql, consuming: Consuming
+) -> None:
+    """Without it all that is ignored would be taken, of other shops too."""
+    filed = {reason: insert_payment(sql) for reason in ("not_ours", "unknown_type", "nothing_to_record")}
+    for reason, reference in filed.items():
+        insert_webhook(
+            sql,
+            webhook(reference),
+            state="'ignored'",
+            detail=f"'{reason}: for that'",
+            attempts="1",
+            processed_at="now()",
+        )
+    listed = operator.get("/ops/webhooks?reason=not_ours").text
+    assert "/ops/webhooks/process-all?reason=not_ours" in listed
+    page = "/ops/webhooks/process-all?reason=not_ours"
+    assert "<strong>1</strong> webhook would be processed" in operator.get(page).text
+
+    answer = operator.send(page, "/ops/webhooks/process-all", why="the account is right again")
+    with consuming():
+        pass
+
+    (row,) = sql("SELECT id, details FROM audit")
+    assert row.details == {"choice": {"state": "ignored", "reason": "not_ours"}, "counted": 1}
+    paid = {reference for (reference,) in sql("SELECT provider_ref FROM payments WHERE status = 'paid'")}
+    assert paid == {filed["not_ours"]}
+    assert states(sql) == {"applied": 1, "ignored": 2}
+    shown = operator.get(answer.location).text
+    assert "<dt>Ignored because</dt><dd>not_ours</dd>" in shown
+    assert "Done: 1 processed." in shown
+    assert "1 ignored webhooks</a>, not_ours" in operator.get("/ops/audit").text
+
+
+@pytest.mark.parametrize("query", ["reason=because", "reason=not_ours&state=failed", "state=applied"])
+def test_a_reason_that_cannot_be_read_or_does_not_fit_gives_no_command(
+    operator: Operator, sql: Sql, query: str
+) -> None:
+    insert_webhook(sql, b"{}", state="'ignored'", detail="'not_ours: of another'")
+    assert "would be processed" not in operator.get(f"/ops/webhooks/process-all?{query}").text
+    token = "/ops/webhooks/process-all?reason=not_ours"
+    fields = dict(each.split("=") for each in query.split("&"))
+    answer = operator.send(token, "/ops/webhooks/process-all", why="mended", **{"reason": ""} | fields)
+
+    assert answer.status_code == 400
+    assert sql("SELECT FROM audit") == []
+
+
 def test_a_replay_is_stopped_after_its_set(
     operator: Operator, sql: Sql, rejected: list[UUID], in_worker: InWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

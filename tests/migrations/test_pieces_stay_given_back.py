@@ -9,7 +9,10 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
+from checkout_service.database.engine import Base
+from checkout_service.refunds import settling
 from tests.migrations.conftest import CONFIG, Alembic, run_as
 
 BEFORE = str(ScriptDirectory.from_config(Config(CONFIG)).get_revision("0033").down_revision)
@@ -26,14 +29,17 @@ OF_BEFORE = (
     """INSERT INTO refunds (payment_id, provider, provider_ref, amount, currency, status)
     SELECT id, 'mock', names[1], 40, 'USD', 'succeeded' FROM payments,
         (VALUES (ARRAY['re_refused', 'pi_1']), (ARRAY['re_named', 'pi_1']), (ARRAY['re_other', 'pi_1']),
-            (ARRAY['re_elsewhere', 'pi_2']), (ARRAY['re_of_one_that_stays', 'pi_1'])) AS given (names)
+            (ARRAY['re_elsewhere', 'pi_2']), (ARRAY['re_of_one_that_stays', 'pi_1']), (ARRAY['re_less', 'pi_1']))
+            AS given (names)
     WHERE payments.provider_ref = names[2]""",
+    "UPDATE refunds SET amount = 5 WHERE provider_ref = 're_less'",
     """INSERT INTO payment_notices (payment_id, reason, ref, detail)
     SELECT made.payment_id, 'refund_mismatch', made.provider_ref, format(known.detail, ours.id)
     FROM (VALUES ('re_refused', 'failed', 'refund %s was refused, and was made all the same'),
             ('re_named', 'failed', 'refund %s is not re_n, as an operator saw'),
             ('re_other', 'failed', 'refund %s: another amount, currency or reference'),
             ('re_elsewhere', 'failed', 'refund %s was refused, and was made all the same'),
+            ('re_less', 'failed', 'refund %s was refused, and was made all the same'),
             ('re_of_one_that_stays', 'succeeded', 'refund %s was refused, and was made all the same'))
         AS known (ref, of_status, detail)
     JOIN refunds AS made ON made.provider_ref = known.ref
@@ -64,6 +70,39 @@ def test_what_was_flagged_before_stands_for_the_refund_that_its_notice_names(
         )
         assert found == [("re_named", "failed"), ("re_refused", "failed")]
         alembic("downgrade", BEFORE)
+        # As erasing a person does: the way back keeps what no notice says any more.
+        run_as(fresh_database, "UPDATE payment_notices SET detail = NULL")
+
+
+def test_what_the_release_before_flagged_meanwhile_is_entered_by_one_more_call(
+    fresh_database: str, alembic: Alembic
+) -> None:
+    alembic("upgrade", "head")
+    run_as(fresh_database, *OF_BEFORE)
+    entered = "SELECT provider_ref FROM refunds WHERE made_for IS NOT NULL ORDER BY 1"
+    assert rows(fresh_database, entered) == []
+
+    for _ in range(2):
+        run_as(fresh_database, "CALL refunds_stand_in()")
+
+    assert rows(fresh_database, entered) == [("re_named",), ("re_refused",)]
+
+
+def test_on_the_way_back_each_table_is_locked_by_itself(fresh_database: str, alembic: Alembic) -> None:
+    """Somebody who has refunds open ends it; what came before is done, and waits for nobody. It is run again."""
+    alembic("upgrade", "0033")
+    index = "SELECT to_regclass('webhook_deliveries_waits_for_refund') IS NULL"
+    engine = create_engine(fresh_database)
+    with engine.connect() as customer:
+        customer.execute(text("SELECT FROM refunds"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            alembic("downgrade", BEFORE)
+        assert rows(fresh_database, index) == [(True,)]
+        called = "SELECT to_regprocedure('catalog_sync_retire_counted(uuid, interval, text[], boolean)') IS NOT NULL"
+        assert rows(fresh_database, called) == [(True,)], "this release goes on"
+    engine.dispose()
+
+    alembic("downgrade", BEFORE)
 
 
 @pytest.mark.parametrize("in_parts", [False, True], ids=["one table", "in parts"])
@@ -98,3 +137,14 @@ def test_the_index_of_waiting_webhooks_is_made_beside_traffic_and_again(
         assert indexes == [("I", 1, True), ("i", parts, True)]
     else:
         assert indexes == [("i", 1, True)]
+
+
+def test_the_index_of_waiting_webhooks_has_the_words_that_are_searched(fresh_database: str, alembic: Alembic) -> None:
+    """Else a worker reads all webhooks of the payment's provider, under the payment's lock."""
+    alembic("upgrade", "head")
+    words = f"(detail, {len(settling._AWAITS)}) = '{settling._AWAITS}'"
+    ((made,),) = rows(fresh_database, "SELECT pg_get_indexdef('webhook_deliveries_waits_for_refund'::regclass)")
+    (known,) = (each for each in Base.metadata.tables["webhook_deliveries"].indexes if each.name in made)
+
+    for written in (made, str(known.dialect_options["postgresql"]["where"]), str(settling._waiting)):
+        assert words in written

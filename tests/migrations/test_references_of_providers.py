@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 from typing import Any
 
 import pytest
@@ -90,8 +90,9 @@ def test_there_is_no_way_back_once_two_name_alike_and_nothing_is_changed_by_the_
             "DROP INDEX idx_payment_provider_ref",
             "CREATE UNIQUE INDEX idx_payment_provider_ref ON payments (provider, provider_ref)",
         ],
+        ["DROP INDEX idx_payment_provider_ref"],
     ],
-    ids=["before it was built", "before the swap", "after the swap", "before the functions"],
+    ids=["before it was built", "before the swap", "after the swap", "before the functions", "by hand"],
 )
 def test_one_that_was_broken_off_is_run_again(
     alembic: Alembic, run: Run, fresh_database: str, broken: list[str]
@@ -148,3 +149,64 @@ def test_workers_of_the_release_before_go_on_beside_it(alembic: Alembic, run: Ru
         )
         assert [row.id for row in found] == sorted(ids)
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("at", "command", "to"), [("0031", "upgrade", "0032"), ("0032", "downgrade", "0031"), ("0032", "upgrade", "0033")]
+)
+def test_a_dump_is_waited_for(alembic: Alembic, fresh_database: str, at: str, command: str, to: str) -> None:
+    """It has one snapshot from its beginning to its end; nobody who needs the table waits meanwhile."""
+    alembic("upgrade", at)
+    engine = create_engine(fresh_database, isolation_level="REPEATABLE READ")
+    with engine.connect() as dump:
+        dump.execute(text("SELECT FROM users"))
+        end = Timer(7, dump.rollback)
+        end.start()
+        alembic(command, to)
+        end.join()
+    engine.dispose()
+
+
+def test_an_index_that_could_not_be_made_is_not_left_behind(alembic: Alembic, run: Run, fresh_database: str) -> None:
+    """It would be enforced all the same: here, two providers that name alike refused."""
+    alembic("upgrade", "0032")
+    run(PAYMENT, provider="stripe", ref="alike")
+    engine = create_engine(fresh_database)
+    faults: list[Exception] = []
+
+    def go_back() -> None:
+        try:
+            alembic("downgrade", "0031")
+        except IntegrityError as error:
+            faults.append(error)
+
+    with engine.connect() as customer:
+        customer.execute(text(PAYMENT), {"provider": "stripe", "ref": "another"})
+        back = Thread(target=go_back)
+        back.start()
+        while not run("SELECT WHERE to_regclass('idx_payment_provider_ref_next') IS NOT NULL"):
+            assert back.is_alive()
+        run(PAYMENT, provider="adyen", ref="alike")
+        customer.rollback()
+        back.join()
+    engine.dispose()
+
+    assert len(faults) == 1
+    assert run(INDEXES) == [BY_PROVIDER]
+    run(PAYMENT, provider="mock", ref="alike")
+
+
+def test_a_way_back_that_was_broken_off_leaves_what_this_release_calls(alembic: Alembic, run: Run) -> None:
+    alembic("upgrade", "0032")
+    run("""CREATE FUNCTION broken_off() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'broken off'; END $$""")
+    run("CREATE TRIGGER broken_off BEFORE UPDATE ON alembic_version EXECUTE FUNCTION broken_off()")
+    function = "SELECT count(*) FROM pg_proc WHERE proname = 'carts_lock_for_payments' AND pronargs = 2"
+
+    with pytest.raises(ProgrammingError, match="broken off"):
+        alembic("downgrade", "0031")
+
+    assert run(function) == [(1,)]
+    run("DROP FUNCTION broken_off() CASCADE")
+    alembic("downgrade", "0031")
+    assert run(function) == [(0,)]

@@ -8,10 +8,12 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
 import pytest
+import structlog
 
 from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus, RefundStatus
@@ -31,7 +33,7 @@ from checkout_service.providers.base import (
     UnreadableError,
     UnverifiedError,
 )
-from checkout_service.providers.entries import AttemptEntry, CaptureEntry, DisputeEntry, NoticeEntry
+from checkout_service.providers.entries import AttemptEntry, CaptureEntry, DisputeEntry, NoneUnderWayEntry, NoticeEntry
 from tests.providers.kits.kit import NOW
 from tests.providers.kits.stripe import (
     CHARGE,
@@ -53,6 +55,7 @@ from tests.providers.kits.stripe import (
     warning,
 )
 
+LATER = NOW + timedelta(days=1)
 NAMES = {"payment_intent": INTENT, "charge": CHARGE, "refund": REFUND, "dispute": DISPUTE, "radar": WARNING}
 
 
@@ -216,6 +219,83 @@ def test_a_failure_without_a_charge_has_the_name_that_its_event_in_full_gives_it
     assert (attempt.ref, attempt.status) == (named[1].full_event_id, AttemptStatus.FAILED)
 
 
+def failed_attempts(*thin_events: ThinEvent, **fields: Any) -> list[str]:
+    held = intent("requires_payment_method", latest_charge=None, **fields)
+    found = [event for event in read(bank_of(held), *thin_events) if isinstance(event, ProviderEvent)]
+    return [entry.ref for event in found for entry in event.entries if isinstance(entry, AttemptEntry)]
+
+
+def test_two_failures_without_a_charge_are_two_attempts() -> None:
+    named = [news("payment_intent.payment_failed", INTENT, number=number) for number in (8, 7)]
+    assert failed_attempts(*named) == [named[1].full_event_id, named[0].full_event_id]
+
+
+def test_a_failure_that_no_event_names_is_no_attempt_of_its_own() -> None:
+    assert failed_attempts(news("payment_intent.processing", INTENT)) == []
+    assert failed_attempts(news("payment_intent.payment_failed", INTENT, snapshot_event=None)) == []
+    charged = {"code": "card_declined", "charge": CHARGE}
+    assert failed_attempts(news("payment_intent.processing", INTENT), last_payment_error=charged) == [CHARGE]
+
+
+def test_what_a_failed_intent_that_nothing_names_says_is_that_none_is_under_way() -> None:
+    held = intent("requires_payment_method", latest_charge=None)
+    (found,) = read(bank_of(held), news("payment_intent.processing", INTENT))
+    assert isinstance(found, ProviderEvent)
+    assert (found.event_id, found.status) == ("", None)
+    assert [type(entry) for entry in found.entries] == [NoneUnderWayEntry]
+
+
+DATES = {
+    "Stripe's clock is behind ours": (-100, -100),
+    "and ahead": (1800, 1800),
+    "no clock of Stripe's": (7200, 0),
+    "none": (None, 0),
+}
+
+
+@pytest.mark.parametrize(("ahead", "counted"), DATES.values(), ids=DATES.keys())
+def test_a_dispute_that_is_read_is_dated_by_the_clock_that_dates_its_events(ahead: int | None, counted: int) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    headers = {} if ahead is None else {"date": format_datetime(now + timedelta(seconds=ahead), usegmt=True)}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        held: dict[str, Any] = dispute("under_review")
+        if request.url.path.startswith("/v1/payment_intents/"):
+            held = intent(latest_charge=charge(disputed=True))
+        if request.url.path in {"/v1/disputes", "/v1/refunds"}:
+            held = {"object": "list", "data": [held] if request.url.path == "/v1/disputes" else [], "has_more": False}
+        return httpx.Response(200, json=held, headers=headers)
+
+    provider = KIT.provider(answer=answer)
+    looked_up = provider.look_up(KIT.reference())
+    for found in (*provider.look_up_object([news("charge.dispute.updated", DISPUTE)]).events, *looked_up):
+        entries = found.entries if isinstance(found, ProviderEvent) else ()
+        for entry in entries:
+            if isinstance(entry, DisputeEntry):
+                assert entry.at is not None
+                assert abs(entry.at - (now + timedelta(seconds=counted))) < timedelta(seconds=20)
+    assert any(
+        isinstance(entry, DisputeEntry)
+        for found in looked_up
+        for entry in (found.entries if isinstance(found, ProviderEvent) else ())
+    )
+
+
+def test_a_date_that_is_none_is_passed_over() -> None:
+    for date in ("", "now", "Mon, 99 Nov 2026 25:00:00 GMT", "Mon, 30 Nov 99999 00:00:00 GMT", "\xff"):
+        answer = httpx.Response(200, json=dispute(), headers=[(b"date", date.encode("latin-1"))])
+        (found,) = (
+            KIT.provider(answer=lambda _, answer=answer: answer)  # type: ignore[misc]
+            .look_up_object([news("charge.dispute.updated", DISPUTE)])
+            .events
+        )
+        assert isinstance(found, ProviderEvent)
+        (entry,) = found.entries
+        assert isinstance(entry, DisputeEntry)
+        assert entry.at is not None
+        assert abs(entry.at - datetime.now(UTC)) < timedelta(seconds=20)
+
+
 def test_a_charge_that_was_refunded_leads_to_the_list_of_its_payment() -> None:
     held = charge(amount_refunded=4000)
     payment = ThinEvent(provider="stripe", provider_ref=INTENT)
@@ -356,7 +436,7 @@ def test_a_list_with_anything_in_it_changed_is_a_page_or_one_of_three_errors() -
             answer = {"data": [thin_event("refund.created", REFUND)], "next_page_url": None} | {name: leaf}
             provider = KIT.provider(answer=lambda _, answer=answer: httpx.Response(200, json=answer), events="thin")  # type: ignore[misc]
             with suppress(ProviderError):
-                provider.listed(since=NOW)
+                provider.listed(since=NOW, until=LATER)
 
 
 # The list
@@ -365,7 +445,7 @@ def test_a_list_with_anything_in_it_changed_is_a_page_or_one_of_three_errors() -
 def listed(provider: StripeProvider, since: datetime = NOW - timedelta(days=1)) -> list[str]:
     found, after = list[str](), None
     while True:
-        page = provider.listed(since=since, after=after)
+        page = provider.listed(since=since, until=LATER, after=after)
         found += [event.event_id for event in page.events]
         after = page.after
         if after is None:
@@ -386,7 +466,7 @@ def test_the_lists_that_are_requested_are_those_of_the_destinations(events: str 
     provider = KIT.provider(answer=bank, **({"events": events} if events else {}))
 
     provider.undelivered(since=NOW)
-    provider.listed(since=NOW)
+    provider.listed(since=NOW, until=LATER)
 
     assert [request.url.path for request in bank.requests] == paths
 
@@ -413,7 +493,7 @@ def test_what_is_listed_is_what_its_webhook_says() -> None:
         thin_event("refund.created", REFUND, number=2, context="acct_another"),
         thin_event("refund.created", REFUND, number=3, related_object=None),
     ]
-    page = KIT.provider(answer=bank, events="thin").listed(since=NOW - timedelta(days=1))
+    page = KIT.provider(answer=bank, events="thin").listed(since=NOW - timedelta(days=1), until=LATER)
 
     assert [(event.event_id, list(event.events)) for event in page.events] == [
         (bank.thin_events[1]["id"], []),
@@ -447,7 +527,7 @@ def test_an_address_of_another_place_is_never_followed(address: Any) -> None:
         return httpx.Response(200, json={"data": [], "next_page_url": address})
 
     with pytest.raises(UnreadableError):
-        KIT.provider(answer=answer, events="thin").listed(since=NOW)
+        KIT.provider(answer=answer, events="thin").listed(since=NOW, until=LATER)
     assert [request.url.host for request in requests] == ["api.stripe.com"]
 
 
@@ -467,5 +547,32 @@ def test_a_list_that_does_not_end_is_left(same: bool) -> None:
 
 def test_a_moment_is_sent_in_whole_seconds_of_utc() -> None:
     bank = StripeBank()
-    KIT.provider(answer=bank, events="thin").listed(since=datetime(2026, 11, 25, 12, 0, 0, 999999, tzinfo=UTC))
+    since = datetime(2026, 11, 25, 12, 0, 0, 999999, tzinfo=UTC)
+    KIT.provider(answer=bank, events="thin").listed(since=since, until=since + timedelta(minutes=10))
     assert bank.requests[0].url.params["created[gte]"] == "2026-11-25T12:00:00Z"
+    assert bank.requests[0].url.params["created[lt]"] == "2026-11-25T12:10:00Z"
+
+
+def test_the_objects_that_others_need_come_first_and_what_intents_say_too_is_spare() -> None:
+    ranks = dict[str, tuple[int, bool]]()
+    for kind in LISTED_TYPES:
+        bank = StripeBank()
+        bank.thin_events = [thin_event(kind, object_of(kind))]
+        (event,) = KIT.provider(answer=bank, events="thin").listed(since=NOW - timedelta(days=1), until=LATER).events
+        ranks[kind] = event.rank, event.spare
+    spare = {"charge.succeeded", "charge.captured", "charge.updated", "charge.expired"}
+    assert {kind for kind, (_, is_spare) in ranks.items() if is_spare} == spare
+    by_prefix = [ranks[kind][0] for kind in ("payment_intent.succeeded", "refund.created", "charge.dispute.created")]
+    assert [0, *by_prefix[1:], ranks["charge.refunded"][0]] == sorted({0, *by_prefix[1:], ranks["charge.refunded"][0]})
+    assert {rank for kind, (rank, _) in ranks.items() if kind.startswith("payment_intent.")} == {0}
+
+
+def test_what_a_list_cannot_read_is_in_the_log() -> None:
+    bank = StripeBank()
+    bank.thin_events = [thin_event("refund.created", REFUND, related_object=None)]
+    with structlog.testing.capture_logs() as lines:
+        page = KIT.provider(answer=bank, events="thin").listed(since=NOW - timedelta(days=1), until=LATER)
+    assert page.events == []
+    (line,) = lines
+    assert line["event"] == "listed_event_not_understood"
+    assert line["event_id"] == bank.thin_events[0]["id"]

@@ -103,6 +103,7 @@ def test_a_currency_that_was_withdrawn_is_no_default(environment: pytest.MonkeyP
 
     with pytest.raises(SettingsError, match="BGN was withdrawn on 2026-01-01: EUR took its place"):
         WebSettings.from_environment(account_forms())
+    WorkerSettings.from_environment(account_forms())  # which goes by no default, and has money to enter
 
 
 def test_production_refuses_the_mock_provider_and_a_weak_secret(environment: pytest.MonkeyPatch) -> None:

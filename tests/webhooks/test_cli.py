@@ -103,17 +103,17 @@ def test_list_is_narrowed_by_the_reason_why_a_webhook_is_ignored(run: Run, sql: 
 
     for reason, delivery in by_reason.items():
         for options in ([], ["--state", "ignored"]):
-            result = run("list", "--reason", reason, *options)
+            result = run("list", "--ignored-for", reason, *options)
             assert ids_in(result) == [delivery]
             assert f"ignored    tried 0  {reason}: for a reason" in result.stdout
-        assert ids_in(run("list", "--reason", reason, "--provider", "stripe")) == []
+        assert ids_in(run("list", "--ignored-for", reason, "--provider", "stripe")) == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["list", "--reason", "unknown"], "'unknown' is not one of"),
-        (["list", "--reason", "not_ours", "--state", "failed"], "Only what is ignored has a --reason"),
+        (["list", "--ignored-for", "unknown"], "'unknown' is not one of"),
+        (["list", "--ignored-for", "not_ours", "--state", "failed"], "Only what is ignored has --ignored-for"),
         (["list", "--state", "unknown"], "'unknown' is not one of"),
         (["list", "--since", "yesterday"], "no time span such as 90s, 30m, 2h or 7d"),
         (["list", "--since", "1234567d"], "no time span"),
@@ -121,6 +121,10 @@ def test_list_is_narrowed_by_the_reason_why_a_webhook_is_ignored(run: Run, sql: 
         (["show", "nonsense"], "'nonsense' is not a valid UUID"),
         (["process", "nonsense"], "'nonsense' is not a valid UUID"),
         (["process"], "Give the ids of webhooks"),
+        (["process", "--provider", "mock"], "Give the ids of webhooks"),
+        (["process", "--ignored-for", "unknown"], "'unknown' is not one of"),
+        (["process", "--ignored-for", "not_ours", "--state", "failed"], "Only what is ignored has --ignored-for"),
+        (["process", str(UUID(int=1)), "--ignored-for", "not_ours"], "Give ids or filters, not both"),
     ],
     ids=str,
 )
@@ -241,6 +245,38 @@ def test_all_of_a_state_are_one_command_and_who_watches_leaves_when_no_worker_co
         assert broker.llen("webhooks") == 2, "a message, and one more where the first was lost"
 
 
+@pytest.mark.parametrize(
+    ("options", "choice"),
+    [
+        (["--ignored-for", "not_ours"], {"state": "ignored", "reason": "not_ours"}),
+        (["--ignored-for", "not_ours", "--state", "ignored"], {"state": "ignored", "reason": "not_ours"}),
+        (["--ignored-for", "not_ours", "--provider", "stripe"], None),
+        (["--state", "ignored"], {"state": "ignored"}),
+    ],
+    ids=str,
+)
+def test_all_that_is_ignored_for_a_reason_is_one_command(
+    run: Run, sql: Sql, monkeypatch: pytest.MonkeyPatch, options: list[str], choice: dict[str, str] | None
+) -> None:
+    monkeypatch.setattr(watching, "PATIENCE", 0.2)
+    for detail in (
+        "not_ours: of another",
+        "not_ours: for want of an account",
+        "nothing_to_record: says nothing",
+        "old",
+    ):
+        insert_webhook(sql, b"{}", state="'ignored'", detail=f"'{detail}'")
+    count = 0 if choice is None else 2 if "reason" in choice else 4
+
+    assert run("process", *options, "--dry-run").stdout == (f"{count} webhooks would be processed.\n")
+    assert sql("SELECT FROM audit") == []
+    run("process", *options)
+
+    assert [row.details for row in sql("SELECT details FROM audit")] == (
+        [] if choice is None else [{"choice": choice, "counted": count}]
+    )
+
+
 def test_process_of_an_unknown_webhook_enqueues_none(run: Run, filed: dict[str, UUID], servers: Servers) -> None:
     unknown = uuid4()
     result = run("process", filed["failed"], unknown)
@@ -312,7 +348,7 @@ def test_without_the_database_each_command_fails_with_a_sentence(make_app: MakeA
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"state": "'ignored'"}, "ignored already"),
+        ({"state": "'duplicate'"}, "duplicate already"),
         ({"state": "'applied'"}, "applied already"),
         ({"state": "'parked'", "next_attempt_at": "now() + interval '1 hour'"}, "parked, and next tried at "),
         ({"attempts": "1", "next_attempt_at": "now() + interval '1 hour'"}, "received, and next tried at "),

@@ -144,8 +144,12 @@ class StatusQueries:
         try:
             answer = call()
         except ProviderUnavailableError as error:
-            self._failures_in_a_row[provider] += 1
-            note_unanswered(provider, payment_id, error)
+            if error.in_progress:  # it answered: what was asked for is at work, or not to be told yet
+                self._failures_in_a_row[provider] = 0
+                note_answered(provider)
+            else:
+                self._failures_in_a_row[provider] += 1
+                note_unanswered(provider, payment_id, error)
             log.warning("provider_unavailable", payment_id=str(payment_id), error=str(error))
             self._log(inquiry, f"unavailable: {error}")
             return False

@@ -133,7 +133,7 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
     matcher = Matcher(matches, payments)
     matched = [matcher.match(received.event) for received in events]
     opened_in = _note_traces(connection, events, matched)
-    effects, entries = [PARKED] * len(events), Entries()
+    effects, entries = [FOREIGN if received.event.foreign else PARKED for received in events], Entries()
     judged = _judge(connection, events, matched, effects)
     for each in judged:
         if each.match.others:

@@ -4,7 +4,8 @@ What a provider reports is entered at once, whatever the sums say: the fold flag
 while it may be about a refund of ours that has no reference yet, or where it names no amount.
 
 What the provider made of a refund of ours that has failed here stands for that one (``made_for``): pieces of an order
-that were asked for with it count as given back with what was made, and may not be given back once more.
+that were asked for with it count as given back with what was made, and may not be given back once more. The provider
+says so by our id, and gave back as much as was asked for; whatever else may be ours is flagged, and moves nothing.
 """
 
 from __future__ import annotations
@@ -133,10 +134,10 @@ class RefundEvents:
         ):
             # A restore, or a failover to a standby that lagged: whoever repeats that request would be given it again.
             self._flag(payment, event.refund_ref, f"refund {event.refund_id} {REQUEST_LOST}")
+        if event.refund_id is None and refund.status is not RefundStatus.FAILED:
+            self._flag_perhaps_ours(refund)
         if any(_may_be_miscopied(refund.amount, other) for other in payment.refunds):
             self._flag(payment, event.refund_ref, "perhaps the refund of this amount that an operator named otherwise")
-        if event.refund_id is None and refund.status is not RefundStatus.FAILED:
-            self._guess_made_for(refund)
         return self._enter(received, event, refund)
 
     def _made_all_the_same(self, received: ReceivedEvent, event: ProviderRefundEvent, refused: LockedRefund) -> Effect:
@@ -145,7 +146,9 @@ class RefundEvents:
         The one that failed stays so: what it held may have been requested again meanwhile.
         """
         payment, amount = refused.payment, refused.amount if event.amount is None else event.amount
-        self._flag(payment, event.refund_ref, f"refund {refused.id} was refused, and was made all the same")
+        is_whole = amount == refused.amount
+        detail = "was refused, and was made all the same" if is_whole else "was refused, and another amount was made"
+        self._flag(payment, event.refund_ref, f"refund {refused.id} {detail}")
         if event.currency not in {None, payment.currency} or amount <= 0:
             return Effect(Outcome.MISMATCH)
         made = LockedRefund(
@@ -156,31 +159,39 @@ class RefundEvents:
             status=proven(event),
             capture_ref=event.capture_ref or refused.capture_ref,
             attempt_ref=event.attempt_ref or refused.attempt_ref,
-            made_for=refused.id,
+            made_for=refused.id if is_whole else None,
         )
         return self._enter(received, event, made)
 
     def _note_made_for(self, event: ProviderRefundEvent, made: LockedRefund) -> None:
         """Have what was entered as a refund of the dashboard stand for ours that failed, where the provider says so."""
         ours = next((other for other in made.payment.refunds if other.ours and other.id == event.refund_id), None)
-        if ours is not None and ours.status is RefundStatus.FAILED and made.made_for != ours.id:
-            made.made_for, made.changed = ours.id, True
-            self._replaced.append(made)
+        if ours is None or ours.status is not RefundStatus.FAILED or made.made_for is not None:
+            return
+        if made.amount != ours.amount:
+            detail = f"refund {ours.id} was refused, and another amount was made"
+            self._flag(made.payment, event.refund_ref, detail)
+            return
+        made.made_for, made.changed = ours.id, True
+        self._replaced.append(made)
 
-    def _guess_made_for(self, made: LockedRefund) -> None:
-        """Have a refund that names none of ours stand for the one of its amount that an operator ended as not made.
+    def _flag_perhaps_ours(self, made: LockedRefund) -> None:
+        """Flag a refund that names none of ours, and may be one of its amount that an operator ended as not made.
 
-        The provider was late to tell of it, or somebody made it once more in the dashboard: what it was for is given
-        back either way. A person has a look, since it may be another one after all.
+        The provider was late to tell of it, or somebody made it once more in the dashboard, or it is another one: only
+        a person can tell. Until one has, pieces of these refunds are not given back once more
+        (``order_line_in_question``, migrations/pieces/made_for.sql, which reads these words).
         """
         others = made.payment.refunds
         replaced = {other.made_for for other in others if other.status is not RefundStatus.FAILED}
-        for other in others:
-            if other.ended_by_operator and other.id not in replaced and _same_money(made, other):
-                made.made_for = other.id
-                detail = f"perhaps refund {other.id}, which an operator ended as not made"
-                self._flag(made.payment, made.provider_ref or "", detail)
-                return
+        perhaps = [
+            str(other.id)
+            for other in others
+            if other.ended_by_operator and other.id not in replaced and _same_money(made, other)
+        ]
+        if perhaps:
+            detail = f"perhaps refund {' or '.join(perhaps)}, which an operator ended as not made"
+            self._flag(made.payment, made.provider_ref or "", detail)
 
     def _named_otherwise(self, event: ProviderRefundEvent, refund: LockedRefund) -> LockedRefund:
         """The provider's name for a refund goes before the one that an operator copied; the refund that has it.
@@ -195,8 +206,9 @@ class RefundEvents:
         refund.status, refund.decline = RefundStatus.FAILED, Decline.NOT_IN_THIS_STATE
         refund.detail = f"the provider made it as {event.refund_ref}"
         self._free_name(refund)
-        namesake.made_for, namesake.changed = refund.id, True
-        self._replaced.append(namesake)
+        if namesake.amount == refund.amount:
+            namesake.made_for, namesake.changed = refund.id, True
+            self._replaced.append(namesake)
         return namesake
 
     def _is_another(self, event: ProviderRefundEvent, refund: LockedRefund) -> bool:

@@ -80,6 +80,7 @@ class _Found:
         self.passed_over: set[ThinEvent] = set()
         self.reasons: dict[IgnoredReason, str | None] = {reading.ignored: None}
         self.waits_for: ThinEvent | None = None
+        self.missing: dict[str, None] = {}
         self.unavailable: str | None = None
         self.error: Exception | None = None
         self.wait: timedelta | None = None
@@ -149,6 +150,7 @@ class LookUps:
                 continue
             if adapter is None or (reader is None and known is None):
                 found.waits_for = thin_event
+                found.missing[thin_event.provider_ref] = None
                 found.left.setdefault(own, thin_event)
                 continue
             if not self._is_answered(thin_event, reader):
@@ -210,6 +212,7 @@ class LookUps:
             refunds=[item for item in found.events if isinstance(item, ProviderRefundEvent)],
             thin_events=(),
             waits_for=found.waits_for,
+            missing=[name for name in found.missing if name],
             ignored=ignored,
             ignored_why=found.reasons[ignored],
             news=len(all_news),

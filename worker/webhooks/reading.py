@@ -23,7 +23,8 @@ class LookedUp(NamedTuple):
 class Reading:
     """What a webhook says, or why it says nothing.
 
-    ``thin_events`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``.
+    ``thin_events`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``, and
+    ``missing`` has the names of all these payments.
     ``rejected`` is why it could not be verified, ``unreadable`` why it was verified and could not be understood (the
     events are then those of its other parts), ``unavailable`` what could not be had now, and ``wait`` how long such a
     webhook is put off, where that is known; ``unverified`` says that without it nobody vouches for the webhook.
@@ -42,6 +43,7 @@ class Reading:
     refunds: Sequence[ProviderRefundEvent] = ()
     thin_events: Sequence[ThinEvent] = ()
     waits_for: ThinEvent | None = None
+    missing: Sequence[str] = ()
     came_with: UUID | None = None
     rejected: str | None = None
     unreadable: str | None = None

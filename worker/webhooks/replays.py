@@ -1,8 +1,8 @@
 """Replays: webhooks in a final state that a command has processed again, one or many.
 
-A webhook under replay carries the command's id until its result is written. One that was rejected, or applied with a
-mismatch, had a result: of those a command takes whole sets. One that failed had none, so it may be poison: a command
-marks it, and a task of its own processes it. See docs/decisions/0011-a-replay-is-a-row.md.
+A webhook under replay carries the command's id until its result is written. One that was rejected or ignored, or
+applied with a mismatch, had a result: of those a command takes whole sets. One that failed had none, so it may be
+poison: a command marks it, and a task of its own processes it. See docs/decisions/0011-a-replay-is-a-row.md.
 """
 
 from __future__ import annotations
@@ -25,10 +25,14 @@ from checkout_service.delivery_states import DeliveryState
 from checkout_service.webhooks.selection import Choice
 from worker.context import settings
 from worker.webhooks.claims import LEASE, ClaimedWebhook, Result, claimed_webhook
+from worker.webhooks.replay_sets import CLAIM_SET, MARK_FAILED
 from worker.webhooks.statements import CLAIMED, PLACE, SET, at_place
 
 REPLAY_SET: Final = SET
 """Webhooks a replay takes at most at once. New ones wait for as long as that takes: a fraction of a second."""
+
+WINDOW: Final = 2_500
+"""Webhooks of its state that a replay looks through at most for a set: few of millions may be meant."""
 
 MARKED: Final = 200
 """Failed webhooks that may be marked at a time. Each is a message, which stands before other wake-ups. Where sets of a
@@ -41,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 _REPLAYABLE: Final = f"""(
     erased_at IS NULL AND (
-        state IN ('{DeliveryState.FAILED}', '{DeliveryState.REJECTED}')
+        state IN ('{DeliveryState.FAILED}', '{DeliveryState.REJECTED}', '{DeliveryState.IGNORED}')
         OR state = '{DeliveryState.APPLIED}' AND mismatch)
 )"""
 
@@ -133,48 +137,6 @@ _IS_OPEN: Final = Statement(f"""
     WHERE run.id = :command AND audit.action = '{Action.PROCESS_ALL}' AND run.state IN ({listed(OPEN)})
 """)  # noqa: S608 (only our own constants)
 
-_CHOSEN: Final = """
-    AND id < :command AND id > :after AND replay_of IS NULL AND erased_at IS NULL
-    AND (CAST(:provider AS text) IS NULL OR provider = :provider)
-    AND (CAST(:provider_ref AS text) IS NULL OR provider_ref = :provider_ref)
-    AND (CAST(:came_from AS timestamptz) IS NULL OR received_at >= :came_from)
-    AND (CAST(:came_until AS timestamptz) IS NULL OR received_at < :came_until)
-    ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
-"""
-
-_ADVANCE: Final = f"""
-    UPDATE command_runs
-    SET state = '{RunState.RUNNING}', after_id = coalesce((SELECT id FROM page ORDER BY id DESC LIMIT 1), after_id),
-        replayed = replayed + (SELECT count(*) FROM page), all_taken = (SELECT count(*) FROM page) < :limit,
-        updated_at = now()
-    WHERE id = :command
-"""  # noqa: S608 (only our own constants)
-
-_IN_SETS: Final = {
-    DeliveryState.REJECTED: f"state = '{DeliveryState.REJECTED}'",
-    DeliveryState.APPLIED: f"state = '{DeliveryState.APPLIED}' AND mismatch",
-}
-"""States that had a result, with what the planner finds their index by."""
-
-# Whoever holds one of these rows at this moment replays it for another command, or removes it. Attempts of earlier
-# replays must not use up the one that follows, alone, where this worker dies: so one is left in any case.
-_claim_set: Final = {
-    state: Statement(
-        f"""
-        WITH page AS (
-            SELECT {PLACE} FROM webhook_deliveries WHERE {condition} {_CHOSEN}
-        ), advanced AS ({_ADVANCE})
-        UPDATE webhook_deliveries AS webhook
-        SET state = '{DeliveryState.RECEIVED}', attempts = least(webhook.attempts + 1, :most_attempts),
-            next_attempt_at = now() + :lease, replay_of = :command, updated_at = now()
-        FROM page WHERE {at_place("page")}
-        RETURNING {CLAIMED}
-        """,  # noqa: S608 (only our own constants)
-        binary=True,
-    )
-    for state, condition in _IN_SETS.items()
-}
-
 # Those under lease are in a set, or alone with a task.
 _count_alone = text("""
     SELECT count(*) AS alone FROM (
@@ -182,19 +144,12 @@ _count_alone = text("""
     ) AS due
 """)
 
-_mark = Statement(f"""
-    WITH page AS (
-        SELECT {PLACE} FROM webhook_deliveries WHERE state = '{DeliveryState.FAILED}' {_CHOSEN}
-    ), advanced AS ({_ADVANCE})
-    UPDATE webhook_deliveries AS webhook SET replay_of = :command, updated_at = now()
-    FROM page WHERE {at_place("page")}
-    RETURNING webhook.id
-""")  # noqa: S608 (only our own constants)
-
 _glance = text("""
     SELECT all_taken, (SELECT count(*) FROM webhook_deliveries WHERE replay_of = run.id) AS marked
     FROM command_runs AS run WHERE id = :command
 """)
+
+_all_taken = text("SELECT all_taken FROM command_runs WHERE id = :command")
 
 _count_marked = text("SELECT count(*) AS marked FROM webhook_deliveries WHERE replay_of = :command")
 
@@ -262,13 +217,17 @@ def mark_one(delivery_id: UUID, *, command_id: UUID) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What a step of a replay took: a set under lease, or webhooks that it marked, each for a task of its own."""
+    """What a step of a replay took: a set under lease, or webhooks that it marked, each for a task of its own.
+
+    ``more`` is whether it found none of those that are meant, and has not looked through all.
+    """
 
     claimed: Sequence[ClaimedWebhook] = ()
     marked: Sequence[UUID] = ()
+    more: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.claimed or self.marked)
+        return bool(self.claimed or self.marked or self.more)
 
 
 def take(command_id: UUID) -> Taken:
@@ -301,7 +260,7 @@ def _take(command_id: UUID) -> Taken:
         choice = Choice.from_details(run.details["choice"])
         if choice.state is DeliveryState.FAILED:
             return _mark_failed(connection, run, choice)
-        if choice.state in _claim_set:
+        if choice.state in CLAIM_SET:
             return _claim_page(connection, run, choice)
     return Taken()
 
@@ -364,8 +323,9 @@ def _claim_page(connection: Connection, run: Any, choice: Choice) -> Taken:
         "lease": LEASE,
         "most_attempts": max(settings().webhook_max_attempts, 2) - 1,
     }
-    rows = _claim_set[choice.state].within(connection, values)
-    return Taken(claimed=[claimed_webhook(row, in_set=True) for row in sorted(rows, key=lambda row: row.id)])
+    rows = CLAIM_SET[choice.state].within(connection, values)
+    claimed = [claimed_webhook(row, in_set=True) for row in sorted(rows, key=lambda row: row.id)]
+    return Taken(claimed=claimed, more=not claimed and _has_more(connection, run))
 
 
 def _mark_failed(connection: Connection, run: Any, choice: Choice) -> Taken:
@@ -374,7 +334,12 @@ def _mark_failed(connection: Connection, run: Any, choice: Choice) -> Taken:
     room = MARKED - waiting
     if room < MARKED // 2:
         return Taken()
-    return Taken(marked=sorted(row.id for row in _mark.within(connection, _values(run, choice, room))))
+    marked = sorted(row.id for row in MARK_FAILED.within(connection, _values(run, choice, room)))
+    return Taken(marked=marked, more=not marked and _has_more(connection, run))
+
+
+def _has_more(connection: Connection, run: Any) -> bool:
+    return not connection.execute(_all_taken, {"command": run.id}).scalar_one()
 
 
 def _values(run: Any, choice: Choice, limit: int) -> dict[str, Any]:
@@ -384,6 +349,8 @@ def _values(run: Any, choice: Choice, limit: int) -> dict[str, Any]:
         "after": run.after_id or UUID(int=0),
         "provider": choice.provider,
         "provider_ref": choice.provider_ref,
+        "detail": None if choice.reason is None else choice.reason.detail_prefix,
         "limit": limit,
+        "window": WINDOW,
         **moments,
     }

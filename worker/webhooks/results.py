@@ -227,6 +227,8 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     own_id = ours.payment_id if ours else reading.waits_for.payment_id if reading.waits_for else None
     # What no reference leads to stands under its first name, so that the walk through what is parked comes by.
     reference = waiting.provider_ref or next(iter(names), None)
+    # Whichever of its payments comes first brings it forward.
+    names = list(dict.fromkeys([*names, *(name for name in reading.missing if name != reference)]))
     if webhook.age < PARKED_FOR:
         return Result(
             webhook=webhook,

@@ -63,8 +63,8 @@ _bring_forward = text(f"""
     RETURNING id
 """)  # noqa: S608 (only our own constants)
 
-# A name that was entered within the last minute does so too: a dispute may come before the charge that it is of. Ids of
-# entries are in the order of time.
+# A name that was entered within the last minute does so too: a dispute may come before the charge that it is of, and
+# news of several payments stands under all their names. Ids of entries are in the order of time.
 _bring_named_forward = text(f"""
     UPDATE webhook_deliveries SET next_attempt_at = now(), updated_at = now()
     WHERE id = ANY(ARRAY(
@@ -81,6 +81,10 @@ _bring_named_forward = text(f"""
             UNION
             (SELECT provider, provider_ref FROM refunds
                 WHERE id > uuidv7(interval '-1 minute') AND provider_ref IS NOT NULL ORDER BY id DESC LIMIT {WALK})
+            UNION
+            (SELECT provider, provider_ref FROM payments
+                WHERE status = ANY(enum_range(NULL::payment_status)) AND created_at > now() - interval '1 minute'
+                ORDER BY created_at DESC LIMIT {WALK})
         ) AS entry CROSS JOIN LATERAL (
             SELECT id FROM webhook_deliveries
             WHERE state = {_PARKED} AND next_attempt_at > now() AND names @> ARRAY[entry.name]

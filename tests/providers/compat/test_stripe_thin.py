@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -158,15 +158,19 @@ def test_their_paging_asks_for_what_ours_does() -> None:
     bank.page = 1
     bank.thin_events = [thin_event("refund.created", "re_1", number=number) for number in range(3)]
     provider = KIT.provider(answer=bank, events="thin")
-    page, found = provider.listed(since=NOW), list[str]()
+    page, found = provider.listed(since=NOW, until=NOW + timedelta(days=1)), list[str]()
     found += [each.event_id for each in page.events]
     while page.after:
-        page = provider.listed(since=NOW, after=page.after)
+        page = provider.listed(since=NOW, until=NOW + timedelta(days=1), after=page.after)
         found += [each.event_id for each in page.events]
     own, bank.requests = [str(request.url) for request in bank.requests], []
 
     types = [f"v1.{kind}" for kind in LISTED_TYPES]
-    query: Any = {"types": types, "created": {"gte": "2026-11-25T12:00:00Z"}, "limit": 100}
+    query: Any = {
+        "types": types,
+        "created": {"gte": "2026-11-25T12:00:00Z", "lt": "2026-11-26T12:00:00Z"},
+        "limit": 100,
+    }
     listed = provider._calls._client.v2.core.events.list(query)
     assert [each.id for each in listed.auto_paging_iter()] == found
     assert [httpx.URL(str(request.url)) for request in bank.requests] == [httpx.URL(url) for url in own]

@@ -384,8 +384,13 @@ class StripeBank:
         query = dict(request.url.params)
         types = [value for name, value in query.items() if name.startswith("types[")]
         assert 1 <= len(types) <= 20
-        since = query["created[gte]"]
-        found = [held for held in reversed(self.thin_events) if held["type"] in types and held["created"] >= since]
+        since, until = (datetime.fromisoformat(query[f"created[{name}]"]) for name in ("gte", "lt"))
+        newest_first = sorted(self.thin_events, key=lambda held: str(held["created"]))[::-1]
+        found = [
+            held
+            for held in newest_first
+            if held["type"] in types and since <= datetime.fromisoformat(held["created"]) < until
+        ]
         begin = int(query.get("page", "0"))
         end = begin + min(self.page, int(query["limit"]))
         further = None

@@ -17,7 +17,8 @@ from tests.conftest import Sql
 from tests.providers.kits.stripe import CHARGE, KIT, StripeBank, event, intent, refund, sign
 from tests.webhook_bodies import insert_payment
 from tests.worker.conftest import MakeWorker
-from worker.payments.backfill import FAR, NEAR, backfill
+from worker.payments.backfill import backfill
+from worker.payments.undelivered_walks import FAR, NEAR
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from tests.worker.conftest import MakeWorker
 from tests.worker.scripted import ScriptedProvider
 from tests.worker.scripted import event as provider_event
 from worker.payments.look_ups import STEP, look_up
-from worker.payments.status_queries import GIVE_UP_AFTER
+from worker.payments.status_queries import GIVE_UP_AFTER, Inquiry, StatusQueries
+from worker.unanswered import may_call
 from worker.webhooks.task import process
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -138,6 +139,43 @@ def test_a_provider_that_is_away_ends_the_run_and_the_rest_stays_due(sql: Sql, s
     look_up()
     assert {status_of(sql, reference) for reference in rest} == {"paid"}
     assert {status_of(sql, reference) for reference in scripted.looked_up[:3]} == {"pending"}
+
+
+def test_payments_whose_news_cannot_be_read_yet_are_answers_and_keep_no_other_waiting(
+    sql: Sql, scripted: ScriptedProvider
+) -> None:
+    """GoCardless may list a payment as failed before it lists the event: it is there, and says to come again."""
+    behind = [insert_payment(sql) for _ in range(2 * GIVE_UP_AFTER + 1)]
+    scripted.truths = dict.fromkeys(behind, ProviderUnavailableError("its events are behind", in_progress=True))
+    make_due(sql)
+    sql("UPDATE payments SET next_look_up_at = next_look_up_at - interval '1 minute'")
+    reference = insert_payment(sql)
+    scripted.truths[reference] = [provider_event(reference, "paid")]
+    make_due(sql)
+
+    look_up()
+
+    assert sorted(scripted.looked_up) == sorted([*behind, reference])
+    assert status_of(sql, reference) == "paid"
+    assert may_call("mock"), "and webhooks may be looked up, too"
+    log = sql("SELECT look_up_log FROM payments WHERE provider_ref = :reference", reference=behind[0])[0].look_up_log
+    assert [each["answer"] for each in log] == ["unavailable: its events are behind"]
+
+
+def test_an_answer_that_says_to_come_again_ends_the_silence_before_it(sql: Sql, scripted: ScriptedProvider) -> None:
+    references = [insert_payment(sql) for _ in range(4)]
+    answers = iter([False, False, True, False])
+
+    def answer() -> None:
+        raise ProviderUnavailableError("again", in_progress=next(answers))
+
+    scripted.truths = dict.fromkeys(references, answer)
+    queries = StatusQueries()
+    for reference in references:
+        (row,) = sql("SELECT id FROM payments WHERE provider_ref = :reference", reference=reference)
+        queries.ask(Inquiry(payment_id=row.id, provider="mock"))
+
+    assert queries.patience("mock") == GIVE_UP_AFTER - 1
 
 
 def test_two_runs_at_once_ask_about_each_payment_once(

@@ -268,3 +268,40 @@ def test_an_unverified_thin_event_is_looked_up_as_before(sql: Sql, scripted: Scr
     delivery = insert_webhook(sql, b"unsigned")
     process(str(delivery))
     assert state_of(sql, delivery) == "applied"
+
+
+@pytest.mark.parametrize("by_walk", [False, True], ids=["at once", "by the walk"])
+@pytest.mark.parametrize("last", [False, True], ids=["first of two", "last of two"])
+def test_news_of_several_payments_that_are_not_here_waits_for_each_of_them(
+    sql: Sql, scripted: ScriptedProvider, last: bool, by_walk: bool
+) -> None:
+    """Under one of them alone, the money of the other would be seen after three days."""
+    comes, never = f"mock_{uuid4().hex}", f"mock_{uuid4().hex}"
+    scripted.truths[comes] = _paid(comes)
+    delivery = file_news(scripted, sql, [never, comes] if last else [comes, never])
+    process(str(delivery))
+    assert state_of(sql, delivery) == "parked"
+    _sweep_round()
+    assert not _is_due(sql, delivery)
+
+    insert_payment(sql, provider_ref=comes)
+    if by_walk:
+        sql("UPDATE payments SET created_at = now() - interval '1 hour'")
+    _sweep_round()
+    assert _is_due(sql, delivery)
+    process(str(delivery))
+
+    assert (status_of(sql, comes), state_of(sql, delivery)) == ("paid", "parked")
+    _sweep_round()
+    assert not _is_due(sql, delivery), "it waits for the other one alone"
+
+
+def _sweep_round() -> None:
+    """The walk through what is parked goes on where the sweep before left it, and then begins anew."""
+    for _ in range(3):
+        sweep()
+
+
+def _is_due(sql: Sql, delivery: UUID) -> bool:
+    found = sql("SELECT next_attempt_at <= now() AS due FROM webhook_deliveries WHERE id = :id", id=delivery)
+    return bool(found[0].due)

@@ -112,7 +112,7 @@ def test_whoever_names_a_webhook_in_a_final_state_replays_it_and_is_in_the_audit
 
 
 @pytest.mark.usefixtures("worker")
-@pytest.mark.parametrize("state", ["applied", "duplicate", "ignored"])
+@pytest.mark.parametrize("state", ["applied", "duplicate"])
 def test_what_has_a_good_result_is_not_replayed(sql: Sql, state: str) -> None:
     delivery = insert_webhook(sql, webhook(insert_payment(sql)), **REJECTED | {"state": f"'{state}'"})
     message(sql, delivery)
@@ -701,7 +701,16 @@ def test_what_a_set_has_no_time_to_look_up_gets_a_task_of_its_own(
 
 
 @pytest.mark.usefixtures("worker")
-@pytest.mark.parametrize("choice", [{"colour": "red"}, {"state": "rejected", "colour": "red"}], ids=str)
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"colour": "red"},
+        {"state": "rejected", "colour": "red"},
+        {"state": "rejected", "reason": "not_ours"},
+        {"state": "ignored", "reason": "red"},
+    ],
+    ids=str,
+)
 def test_a_command_that_nobody_understands_is_refused(sql: Sql, app: Flask, choice: dict[str, str]) -> None:
     with app.app_context():
         command = operations.process_all(choice, counted=1, origin=origin())

@@ -118,24 +118,39 @@ def charge_event(
 
 
 def seen_intent(
-    intent: dict[str, Any], *, at: datetime, deployment: str = "", failure: str = ""
+    intent: dict[str, Any], *, at: datetime, deployment: str = "", failures: Sequence[str] | None = None
 ) -> list[ProviderEvent]:
     """The events in an answer about one intent.
 
     The id of the first names what was seen, so that seeing it again is no news. That no attempt is under way is true at
-    the moment of asking alone, so it is an event of its own, which is not recorded. ``failure`` is the name of an
-    attempt that failed without a charge, where an event gave it one.
+    the moment of asking alone, so it is an event of its own, which is not recorded. ``failures`` are the names of
+    attempts that failed without a charge, where events gave them: each is one, and no other is made up. None of a
+    look-up, which has no events.
     """
     state = state_of(intent)
-    seen = intent_event(intent, state, failure, at=at, deployment=deployment, raw=intent)
+    seen = intent_event(intent, state, "", at=at, deployment=deployment, raw=intent)
+    entries: list[Entry] = [entry for entry in seen.entries if not isinstance(entry, NoneUnderWayEntry)]
+    if failures is not None and state == "failed":
+        entries = _by_events(entries, intent, failures)
     found: list[ProviderEvent] = []
-    if seen.status is not None:
-        entries = [entry for entry in seen.entries if not isinstance(entry, NoneUnderWayEntry)]
-        found.append(replace(seen, event_id=_seen_id(seen), entries=entries))
+    if seen.status is not None and entries:
+        seen = replace(seen, entries=entries)
+        found.append(replace(seen, event_id=_seen_id(seen)))
     if state != "processing":
         alone: list[Entry] = [NoneUnderWayEntry(at=at)]
         found.append(replace(seen, event_id="", status=None, capture_ref=None, entries=alone))
     return found
+
+
+def _by_events(entries: Sequence[Entry], intent: Object, failures: Sequence[str]) -> list[Entry]:
+    """The failed attempt under the names that events gave it; as it is where a charge names it."""
+    nameless = text(intent, "id")
+    return [
+        replace(entry, ref=ref)
+        for entry in entries
+        if isinstance(entry, AttemptEntry)
+        for ref in (failures if entry.ref == nameless else (entry.ref,))
+    ]
 
 
 def seen_charge(charge: dict[str, Any], *, at: datetime, deployment: str, expired: bool) -> ProviderEvent:

@@ -25,7 +25,7 @@ LONGEST_QUERY: Final = 4000
 
 
 def thin_page(
-    calls: Calls, kinds: Sequence[str], *, since: datetime, after: str | None
+    calls: Calls, kinds: Sequence[str], *, since: datetime, until: datetime, after: str | None
 ) -> tuple[list[dict[str, Any]], str | None]:
     """The events of a page, and what leads to the next: which kinds, how many pages of them so far, and the query.
 
@@ -38,7 +38,7 @@ def thin_page(
         answer = calls.thin_events(
             {
                 "types": [PREFIX + kind for kind in kinds[place : place + TYPES_AT_ONCE]],
-                "created": {"gte": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")},
+                "created": {"gte": _second(since), "lt": _second(until)},
                 "limit": PAGE,
             }
         )
@@ -50,6 +50,10 @@ def thin_page(
         return events, f"{place}:{pages + 1}:{further}"
     place += TYPES_AT_ONCE
     return events, f"{place}:0:" if place < len(kinds) else None
+
+
+def _second(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _place(after: str | None) -> tuple[int, int, str]:

@@ -12,7 +12,10 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
+
 from checkout_service.payments.next_action import ClientSecret, NextAction
+from checkout_service.providers.adapters.stripe.answered_at import AnsweredAt
 from checkout_service.providers.adapters.stripe.client import Calls
 from checkout_service.providers.adapters.stripe.disputes import seen_dispute
 from checkout_service.providers.adapters.stripe.events import LISTED_TYPES, parsed
@@ -21,7 +24,7 @@ from checkout_service.providers.adapters.stripe.listing import PAGE, thin_page
 from checkout_service.providers.adapters.stripe.objects import EXCEPTIONS, NAME, charged
 from checkout_service.providers.adapters.stripe.orders import whole_order
 from checkout_service.providers.adapters.stripe.refunds import refunds_in, seen_refund
-from checkout_service.providers.adapters.stripe.thin import read_object
+from checkout_service.providers.adapters.stripe.thin import is_spare, rank_of, read_object
 from checkout_service.providers.base import (
     Decline,
     Opened,
@@ -43,6 +46,8 @@ from checkout_service.providers.signatures import check_age, header, matching, s
 from checkout_service.providers.transport import bounded
 from checkout_service.providers.undelivered import UndeliveredEvent, UndeliveredPage
 from checkout_service.settings.provider_accounts import Account
+
+log = structlog.get_logger(__name__)
 
 _REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 """For a refund; any other words of ours travel as metadata."""
@@ -203,20 +208,25 @@ class StripeProvider:
         found = self._readable(events)
         return UndeliveredPage(events=found, after=text(events[-1], "id") if page.get("has_more") and events else None)
 
-    def listed(self, *, since: datetime, after: str | None = None) -> UndeliveredPage:
-        """Thin events since then, delivered or not: Stripe lists them without a word on deliveries."""
+    @property
+    def lists_events(self) -> bool:
+        """Whether the account has a thin destination."""
+        return self._thin
+
+    def listed(self, *, since: datetime, until: datetime, after: str | None = None) -> UndeliveredPage:
+        """Thin events of that time, delivered or not: Stripe lists them without a word on deliveries."""
         if not self._thin:
             return UndeliveredPage(events=[])
-        events, further = thin_page(self._calls, LISTED_TYPES, since=since, after=after)
-        return UndeliveredPage(events=self._readable(events), after=further)
+        events, further = thin_page(self._calls, LISTED_TYPES, since=since, until=until, after=after)
+        return UndeliveredPage(events=[_ranked(event) for event in self._readable(events)], after=further)
 
     def _readable(self, events: Sequence[dict[str, Any]]) -> list[UndeliveredEvent]:
         found = []
         for event in events:
             try:
                 found.append(UndeliveredEvent(event_id=text(event, "id"), events=self._parsed(event).events))
-            except UnreadableError:  # one that we cannot read is not the others' fault
-                continue
+            except UnreadableError as error:  # one that we cannot read is not the others' fault
+                log.warning("listed_event_not_understood", provider=NAME, event_id=_named(event), error=str(error))
         return found
 
     def _parsed(self, event: dict[str, Any]) -> ParsedWebhook:
@@ -235,12 +245,23 @@ class StripeProvider:
         if charge is None or charge.get("disputed") is not True:
             return []
         query = {"payment_intent": reference.provider_ref, "limit": PAGE}
-        disputes = items(self._calls.ask(lambda stripe: stripe.disputes.list(query)), "data")
-        return [seen_dispute(dispute, at=queried_at) for dispute in disputes]
+        answered_at = AnsweredAt(queried_at)
+        page = self._calls.ask(lambda stripe: answered_at.of(stripe.disputes.list(query)))
+        return [seen_dispute(dispute, at=answered_at.moment) for dispute in items(page, "data")]
 
     def _refunds(self, intent: dict[str, Any], reference: Reference) -> Sequence[ProviderRefundEvent]:
         query = {"payment_intent": reference.provider_ref, "limit": PAGE}
         return refunds_in(self._calls.ask(lambda stripe: stripe.refunds.list(query)), capture_of(intent))
+
+
+def _ranked(event: UndeliveredEvent) -> UndeliveredEvent:
+    kinds = [item.kind for item in event.events if isinstance(item, ThinEvent)]
+    return replace(event, rank=rank_of(kinds[0]), spare=is_spare(kinds[0])) if kinds else event
+
+
+def _named(event: dict[str, Any]) -> str:
+    """What an event calls itself, as far as it can be written down."""
+    return str(event.get("id"))[:100].encode("unicode_escape").decode()
 
 
 def _entries(seen: ProviderEvent | ProviderRefundEvent) -> Sequence[Entry]:

@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from checkout_service.providers.adapters.stripe.client import Calls
+from checkout_service.providers.adapters.stripe.answered_at import AnsweredAt
+from checkout_service.providers.adapters.stripe.client import Calls, Services
 from checkout_service.providers.adapters.stripe.disputes import seen_dispute, warning_event
 from checkout_service.providers.adapters.stripe.intents import seen_charge, seen_intent
 from checkout_service.providers.adapters.stripe.objects import NAME, id_of, moment_in, money
@@ -63,6 +64,20 @@ def _resource_of(kind: str) -> _Resource:
     return _REFUND if kind.startswith(("refund.", "charge.refund.")) else _CHARGE
 
 
+_RANKS: Final = (_INTENT, _REFUND, _DISPUTE, _WARNING, _CHARGE)
+"""Intents name the charges by which the others find their payments, and of which they tell themselves."""
+
+
+def rank_of(kind: str) -> int:
+    """The place of an event's object among those that a list has to have read, from 0."""
+    return _RANKS.index(_resource_of(kind))
+
+
+def is_spare(kind: str) -> bool:
+    """Whether an event of an intent says the same: all that charges say but for their refunds."""
+    return _resource_of(kind) is _CHARGE and kind != REFUNDED
+
+
 def is_of_other_mode(event: dict[str, Any], live: bool | None) -> bool:
     """Whether an event is live and our key is for tests, or the other way round. ``live`` is None of a key that hides
     its mode."""
@@ -105,36 +120,37 @@ def read_object(calls: Calls, news: Sequence[ThinEvent], *, at: datetime, deploy
     resource = _resource_of(news[0].kind)
     if resource.ids.fullmatch(ref) is None:
         raise UnreadableError("the id of an object is none of its type")
-    found = _fetched(calls, resource, ref)
+    answered_at = AnsweredAt(at)
+    found = calls.ask(lambda stripe: answered_at.of(_requested(stripe, resource, ref)))
     if found.get("object") != resource.type or found.get("id") != ref:
         raise UnreadableError("the answer is about another object")
     if resource is _INTENT:
-        return ParsedWebhook(events=seen_intent(found, at=at, deployment=deployment, failure=_failure(news)))
+        return ParsedWebhook(events=seen_intent(found, at=at, deployment=deployment, failures=_failures(news)))
     if resource is _CHARGE:
         return _charge(found, kinds, at=at, deployment=deployment)
     if resource is _REFUND:
         return _refund(found)
     if resource is _DISPUTE:
-        return ParsedWebhook(events=[seen_dispute(found, at=at)])
+        return ParsedWebhook(events=[seen_dispute(found, at=answered_at.moment)])
     since = moment_in(found, "created") or at
     return ParsedWebhook(events=[warning_event(found, f"lookup:{ref}", raw=found, occurred_at=since)])
 
 
-def _fetched(calls: Calls, resource: _Resource, ref: str) -> dict[str, Any]:
+def _requested(stripe: Services, resource: _Resource, ref: str) -> Any:
     if resource is _INTENT:
-        return calls.ask(lambda stripe: stripe.payment_intents.retrieve(ref, {"expand": ["latest_charge"]}))
+        return stripe.payment_intents.retrieve(ref, {"expand": ["latest_charge"]})
     if resource is _CHARGE:
-        return calls.ask(lambda stripe: stripe.charges.retrieve(ref))
+        return stripe.charges.retrieve(ref)
     if resource is _REFUND:
-        return calls.ask(lambda stripe: stripe.refunds.retrieve(ref))
+        return stripe.refunds.retrieve(ref)
     if resource is _DISPUTE:
-        return calls.ask(lambda stripe: stripe.disputes.retrieve(ref))
-    return calls.ask(lambda stripe: stripe.radar.early_fraud_warnings.retrieve(ref))
+        return stripe.disputes.retrieve(ref)
+    return stripe.radar.early_fraud_warnings.retrieve(ref)
 
 
-def _failure(news: Sequence[ThinEvent]) -> str:
-    """What the event in full calls a failure without a charge, so that both are one attempt."""
-    return max((each.full_event_id for each in news if each.kind == _FAILED), default="")
+def _failures(news: Sequence[ThinEvent]) -> Sequence[str]:
+    """What the events in full call failures without a charge, so that of both kinds each is one attempt."""
+    return sorted({each.full_event_id for each in news if each.kind == _FAILED and each.full_event_id})
 
 
 def _charge(charge: dict[str, Any], kinds: Collection[str], *, at: datetime, deployment: str) -> ParsedWebhook:
