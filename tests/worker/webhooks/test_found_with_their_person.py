@@ -47,7 +47,7 @@ def test_it_is_erased(moved: UUID, sql: Sql) -> None:
     (payment,) = sql("SELECT user_id FROM payments")
     (command,) = sql(
         """INSERT INTO audit (key, door, operator, action, subject, why)
-        VALUES (gen_random_uuid(), 'cli', 'ops', 'erase', :user, 'asked for in writing') RETURNING id""",
+        VALUES (gen_random_uuid(), 'cli', 'ops', 'erase', :user, 'a request in writing') RETURNING id""",
         user=str(payment.user_id),
     )
     kinds = []
