@@ -10,6 +10,7 @@ from uuid import UUID
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.providers.base import Reference
+from worker.owners import OWNERS
 
 # The newest names: an open authorisation goes before other attempts, one that was ever authorized before those that
 # failed, money that came before other captures.
@@ -18,7 +19,10 @@ _COLUMNS: Final = """
     capture.capture_ref, session.payment_token, payment.status IN ('expired', 'canceled') OR EXISTS (
         SELECT FROM cancel_requests AS request
         WHERE request.payment_id = payment.id AND request.next_attempt_at IS NOT NULL
-    ) AS closed
+    ) AS closed, ARRAY(
+        SELECT event.event_id FROM payment_events AS event
+        WHERE event.payment_id = payment.id AND event.status = 'failed' ORDER BY event.id DESC LIMIT 10
+    ) AS failed_events
     FROM payments AS payment LEFT JOIN checkout_sessions AS session ON session.payment_id = payment.id
     LEFT JOIN LATERAL (
         SELECT entry.attempt_ref FROM payment_attempts AS entry
@@ -33,15 +37,24 @@ _COLUMNS: Final = """
     ) AS capture ON true
 """
 
+# A payment's own reference goes before other names; of several payments of one name it is the first that has it.
 _by_refs = Statement(
-    f"""SELECT {_COLUMNS} JOIN unnest(CAST(:providers AS text[]), CAST(:refs AS text[])) AS given (provider, name)
-    ON payment.provider = given.provider AND payment.provider_ref = given.name""",
+    f"""SELECT given.name, {_COLUMNS} JOIN (
+        SELECT DISTINCT ON (given.provider, given.name) given.name, owner.id
+        FROM unnest(CAST(:providers AS text[]), CAST(:refs AS text[])) AS given (provider, name)
+        CROSS JOIN LATERAL (
+        {OWNERS}
+        ) AS owner
+        JOIN payments AS named ON named.id = owner.id AND named.provider = given.provider
+        ORDER BY given.provider, given.name, named.provider_ref <> given.name, named.created_at, named.id
+    ) AS given ON given.id = payment.id""",  # noqa: S608 (only our own constants)
     named=False,
 )
-_by_id = Statement(f"SELECT {_COLUMNS} WHERE payment.id = :id", named=False)
+_by_id = Statement(f"SELECT NULL, {_COLUMNS} WHERE payment.id = :id", named=False)
 
 
 class _Row(NamedTuple):
+    name: str | None
     id: UUID
     provider: str
     provider_ref: str
@@ -51,17 +64,19 @@ class _Row(NamedTuple):
     capture_ref: str | None
     payment_token: str | None
     closed: bool
+    failed_events: list[str]
 
 
 def references(named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Reference]:
-    """What we know of those payments that are here, of which each is named by provider and provider_ref; one statement.
+    """What we know of those payments that are here; one statement. Each is named by its provider and its reference, or
+    another name of its entries (an attempt, a capture, a dispute, a refund), and stands under the name that was given.
 
     Raises DatabaseUnavailableError.
     """
     names = sorted(set(named))
     values = {"providers": [provider for provider, _ in names], "refs": [name for _, name in names]}
     rows = map(_Row._make, execute(_by_refs, values) if names else ())
-    return {(row.provider, row.provider_ref): _reference(row) for row in rows}
+    return {(row.provider, row.name or row.provider_ref): _reference(row) for row in rows}
 
 
 def reference(payment_id: UUID) -> Reference:
@@ -80,4 +95,5 @@ def _reference(row: _Row) -> Reference:
         attempt_ref=row.attempt_ref,
         capture_ref=row.capture_ref,
         closed=row.closed,
+        failed_events=row.failed_events,
     )

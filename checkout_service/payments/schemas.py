@@ -93,7 +93,11 @@ class TimelineEntrySchema(AnswerSchema):
     )
     entries = fields.List(
         fields.Dict(),
-        metadata={"sometimes": True, "description": "Of an event: the entries that it was about, as it was reported."},
+        metadata={
+            "sometimes": True,
+            "description": "Of an event: the entries that it was about, as it was reported. For staff also notices, "
+            "and why what is under way waits (`pending`: bank, review, account, other).",
+        },
     )
     of = fields.String(
         allow_none=True,

@@ -102,7 +102,8 @@ class EntryRow(Protocol):
 def show_entry(row: EntryRow, *, anybodys: bool) -> dict[str, Any]:
     """One entry as the API shows it: members that every kind has, then those of its own.
 
-    With ``anybodys`` it is shown to staff: what an event says of notices is for them, as the notices are.
+    With ``anybodys`` it is shown to staff: what an event says of notices is for them, as the notices are, and so is why
+    something waits, since a review warns whom it is about.
     """
     shown: dict[str, Any] = {
         "kind": row.kind,
@@ -117,8 +118,8 @@ def show_entry(row: EntryRow, *, anybodys: bool) -> dict[str, Any]:
     }
     match row.kind:
         case "event":
-            words_of = [words for words in row.entries or () if anybodys or "notice" not in words]
-            shown |= {"outcome": row.outcome, "entries": words_of}
+            words_of = row.entries or () if anybodys else _for_customers(row.entries or ())
+            shown |= {"outcome": row.outcome, "entries": list(words_of)}
         case "attempt":
             shown |= {"replaces": row.of, "expires_at": _time(row.due_at), "decline": row.decline}
         case "capture":
@@ -133,6 +134,11 @@ def show_entry(row: EntryRow, *, anybodys: bool) -> dict[str, Any]:
                 "evidence_due_at": _time(row.due_at),
             }
     return shown
+
+
+def _for_customers(entries: Sequence[Any]) -> list[Any]:
+    shown = [words for words in entries if "notice" not in words]
+    return [{name: value for name, value in words.items() if name != "pending"} for words in shown]
 
 
 def _amount(amount: Decimal | None, currency: str | None) -> str | None:

@@ -67,12 +67,16 @@ class ProviderRefusedError(ProviderError):
     """The provider understood and said no, or we did in its place before any call; ``reason`` tells why.
 
     ``answer`` is what staff may read of what it answered (``refusals.answer_in_short``); without one it is our own
-    words. It names no person and no secret.
+    words. It names no person and no secret. ``lags`` tells that what is unknown now may be shown later: a list may
+    be behind the events about what is in it.
     """
 
-    def __init__(self, message: str, *, reason: Decline = Decline.OTHER, answer: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, reason: Decline = Decline.OTHER, answer: str | None = None, lags: bool = False
+    ) -> None:
         super().__init__(message)
         self.reason = reason
+        self.lags = lags
         self.answer = message if answer is None else answer
 
 
@@ -157,6 +161,7 @@ class Reference:
     was a session). ``attempt_ref`` and ``capture_ref`` are the provider's names of what is asked about: of a refund the
     capture, or the attempt, that it is of; of a capture or a void the authorisation; else the newest that are known.
     ``closed`` says that we expect no money any more (it expired or was canceled), so none may be captured.
+    ``failed_events`` are the ids of the newest events by which a try to pay failed.
     """
 
     provider_ref: str
@@ -167,6 +172,7 @@ class Reference:
     attempt_ref: str | None = None
     capture_ref: str | None = None
     closed: bool = False
+    failed_events: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +213,8 @@ class ProviderRefundEvent:
 
     ``provider_ref`` is the payment's ('' where the event does not carry it: then ``names`` lead to it, as of a
     ProviderEvent), ``refund_ref`` the refund's; ``refund_id`` our own id of it where the provider gave it back to us.
-    ``capture_ref`` and ``attempt_ref`` tell what it is of, where that is known.
+    ``capture_ref`` and ``attempt_ref`` tell what it is of, where that is known. ``foreign`` says that it is another
+    shop's, unless its payment is here.
     """
 
     provider: str
@@ -224,6 +231,7 @@ class ProviderRefundEvent:
     capture_ref: str | None = None
     attempt_ref: str | None = None
     names: Sequence[str] = ()
+    foreign: bool = False
     raw: dict[str, Any] = field(default_factory=dict)
 
 
@@ -231,14 +239,18 @@ class ProviderRefundEvent:
 class ThinEvent:
     """A provider says only that something has news; the events must be looked up.
 
-    ``provider_ref`` is the payment's own reference, '' where the news is of something else. ``verified`` tells whether
-    the webhook was verified: anybody can write one that was not.
+    ``provider_ref`` is the payment's own reference or, where the provider does not say that, its name of one of the
+    payment's attempts, captures, disputes or refunds; '' where the news is of something else. ``verified`` tells
+    whether the webhook was verified: anybody can write one that was not.
 
     ``object_ref`` is the provider's name of what has news (a refund, a dispute, a payment), where the adapter reads it
     by that name alone (``named_objects.SupportsNamedObjects``), so that its payment need not be known; of a verified
     event alone. Without it the payment is looked up. ``kind`` is the adapter's own word for what happened,
     ``event_id`` the same for every delivery of this event, and ``full_event_id`` the id of the event in full about the
     same change, where the provider sends both. ``foreign`` says that it is another shop's, unless its payment is here.
+    ``names`` are the provider's names of an attempt, capture, dispute or refund by which the payment is found where
+    ``provider_ref`` is '': before any call, and instead of it. ``payment_id`` is our own id of the payment, where a
+    verified event has it.
     """
 
     provider: str
@@ -249,6 +261,8 @@ class ThinEvent:
     event_id: str = ""
     full_event_id: str = ""
     foreign: bool = False
+    names: tuple[str, ...] = ()
+    payment_id: UUID | None = None
 
 
 class IgnoredReason(StrEnum):

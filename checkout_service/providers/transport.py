@@ -71,13 +71,22 @@ def bounded() -> Iterator[None]:
 
 
 def repeated(attempt: Callable[[], Result], tries: int) -> Result:
-    """What the attempt returns, which is made anew after a pause while it ends in LaterError and there is time."""
-    pause = FIRST_PAUSE
+    """What the attempt returns, which is made anew after a pause while it ends in LaterError and there is time.
+
+    Credentials that are refused after a try without an answer are ProviderUnavailableError: whoever hears that they
+    were refused takes the call for one that was never made, and the first try may have been carried out.
+    """
+    pause, unanswered = FIRST_PAUSE, False
     while True:
         tries -= 1
         try:
             return attempt()
+        except ProviderRefusedError as error:
+            if unanswered and error.reason is Decline.CREDENTIALS:
+                raise ProviderUnavailableError(f"{error}, after a try without an answer") from error
+            raise
         except LaterError as error:
+            unanswered = True
             wait = max(error.pause or 0.0, pause * random.uniform(1, 1.5))  # noqa: S311 (spreads load)
             if tries < 1 or monotonic() + wait > _end.get():
                 raise
@@ -106,6 +115,10 @@ class LaterError(ProviderUnavailableError):
     def __init__(self, message: str, *, pause: float | None = None) -> None:
         super().__init__(message)
         self.pause = pause
+
+
+class TooLargeError(UnreadableError):
+    """The answer is larger than is read. Of a list, a shorter page may be read."""
 
 
 class Transport:
@@ -141,10 +154,11 @@ class Transport:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        largest: int = LARGEST_ANSWER,
     ) -> dict[str, Any]:
         """The JSON object that the provider answers, floats as Decimal; {} where it answers nothing.
 
-        Raises one of the three provider errors and nothing else.
+        Raises one of the three provider errors and nothing else: TooLargeError for more than ``largest`` bytes.
         """
         call = f"{method} {path}"
         own = dict(headers or {})
@@ -153,13 +167,23 @@ class Transport:
 
         def attempt() -> dict[str, Any]:
             common = self._headers() if callable(self._headers) else self._headers
-            answer = self.exchange(method, self._base + path, call, headers={**common, **own}, json=json, data=form)
+            sent = {"headers": {**common, **own}, "json": json, "data": form}
+            answer = self.exchange(method, self._base + path, call, largest, **sent)
             return self._understood(answer, call)
 
         with bounded():
             return repeated(attempt, self._tries if idempotency_key is not None or method == "GET" else 1)
 
-    def exchange(self, method: str, url: str, call: str, *, headers: Mapping[str, str], **content: Any) -> Answer:
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        call: str,
+        largest: int = LARGEST_ANSWER,
+        *,
+        headers: Mapping[str, str],
+        **content: Any,
+    ) -> Answer:
         """One request within ``bounded``, and whatever is answered to it; ``call`` names it in errors."""
         left = _end.get() - monotonic()
         timeout = httpx.Timeout(min(PIECE_WITHIN, left), connect=min(CONNECT_WITHIN, left), pool=POOL_WITHIN)
@@ -167,7 +191,7 @@ class Transport:
             raise ProviderUnavailableError(f"{call}: no time was left for it")
         try:
             with self._connected().stream(method, url, headers=headers, timeout=timeout, **content) as answer:
-                return Answer(answer.status_code, answer.headers, _read(answer, call, _end.get()))
+                return Answer(answer.status_code, answer.headers, _read(answer, call, _end.get(), largest))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise LaterError(f"{type(error).__name__} at {call}") from error
         except UnicodeEncodeError as error:
@@ -203,13 +227,13 @@ class Transport:
             return self._client
 
 
-def _read(answer: httpx.Response, call: str, until: float) -> bytes:
+def _read(answer: httpx.Response, call: str, until: float, largest: int) -> bytes:
     """The answer's body, as long as it is no larger and no slower than an answer is."""
     body = bytearray()
     for piece in answer.iter_bytes():
         body += piece
-        if len(body) > LARGEST_ANSWER:
-            raise UnreadableError(f"{call}: status {answer.status_code}, more than {LARGEST_ANSWER} bytes")
+        if len(body) > largest:
+            raise TooLargeError(f"{call}: status {answer.status_code}, more than {largest} bytes")
         if monotonic() > until:
             raise ProviderUnavailableError(f"{call}: the answer did not end in time")
     return bytes(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 
 from checkout_service.settings.provider_accounts import AccountForm
@@ -24,6 +25,12 @@ def checks_of(provider: str, form: AccountForm, option: str) -> list[Check]:
     if option in form.shapes:
         checks.append(partial(_of_shape, provider, form.shapes[option]))
     return checks
+
+
+def taken_by(provider: str, options: Mapping[str, str], value: str) -> str | None:
+    """What is wrong with a webhook's secret that is the value of another option of its account, or None."""
+    taken = next((option for option, other in options.items() if value and other == value), None)
+    return None if taken is None else f"is the value of {f'{provider}_{taken}'.upper()}, not the secret of a webhook"
 
 
 def _of_shape(provider: str, shape: str, value: str) -> str | None:

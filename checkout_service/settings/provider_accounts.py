@@ -7,7 +7,7 @@ A setting is the provider's name and an option in capitals: ``stripe`` and ``api
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -70,11 +70,12 @@ class AccountForm:
     """The options of an account at a provider: ``needed`` to call it, ``optional``, and ``reading`` for its webhooks.
 
     What is for ``reading`` goes to the worker alone; ``secrets`` says whether <PROVIDER>_WEBHOOK_SECRETS is among it.
-    That is needed, or where ``secrets_needed_by`` names options, only while one of them has the value beside it.
+    It is needed; where ``secrets_needed_by`` names options, only while one of them has that value.
     ``shapes`` says what a value must look like (a pattern for the whole of it), and ``checks`` says in words what is
     wrong with one, so that a wrong one is found at start and not by its webhooks. Of ``webhook_secrets`` each is judged
     by itself. An option whose name ends in ``_base`` is an address. ``package`` must be installed for an account. A
-    provider that takes no money is not for ``production``.
+    provider that takes no money is not for ``production``. ``misfit`` says which option does not go with the
+    others, and why.
     """
 
     needed: tuple[str, ...] = ()
@@ -84,5 +85,6 @@ class AccountForm:
     secrets_needed_by: Mapping[str, str] | None = None
     shapes: Mapping[str, str] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
+    misfit: Callable[[Mapping[str, str]], tuple[str, str] | None] | None = None
     package: Package | None = None
     production: bool = True

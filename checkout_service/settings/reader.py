@@ -21,7 +21,7 @@ from checkout_service.money import CURRENCIES, why_withdrawn
 from checkout_service.settings.database_addresses import fault_of_database
 from checkout_service.settings.database_names import DatabaseAddress, fault_of_options, read_names
 from checkout_service.settings.errors import SettingsError
-from checkout_service.settings.option_checks import checks_of, page_address
+from checkout_service.settings.option_checks import checks_of, page_address, taken_by
 from checkout_service.settings.origins import Origins, read_origins
 from checkout_service.settings.provider_accounts import HOLD_LIMIT, Account, AccountForm
 from checkout_service.settings.secret import Secret
@@ -201,6 +201,8 @@ class Reader:
             options |= {option: self._needed(_setting(name, option)) for option in form.reading}
         for option, value in options.items():
             self._checked(_setting(name, option), value, *checks_of(name, form, option))
+        if form.misfit and (found := form.misfit(options)):
+            self._faults.append(f"{_setting(name, found[0])}: {found[1]}")
         return Account(
             options={option: Secret(value) for option, value in options.items() if value},
             secrets=self._webhook_secrets(name, form, options) if reads and form.secrets else (),
@@ -217,7 +219,13 @@ class Reader:
                 if options.get(option) == value:
                     self._faults.append(f"{setting}: is needed with {_setting(name, option)}={value}")
             return ()
-        return self.secrets(setting, *checks_of(name, form, "webhook_secrets"))
+        # An option that is wrong itself is named as such already.
+        whole = {
+            option: value
+            for option, value in options.items()
+            if value and not _first_fault(value, checks_of(name, form, option))
+        }
+        return self.secrets(setting, *checks_of(name, form, "webhook_secrets"), partial(taken_by, name, whole))
 
     def _hold_limit(self, name: str) -> timedelta:
         limit = self.number(_setting(name, "hold_limit_seconds"), int(HOLD_LIMIT.total_seconds()), most=_YEAR)

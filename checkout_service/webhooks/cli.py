@@ -41,7 +41,7 @@ webhooks = CommandGroup("webhooks", help="Look at webhooks and process them agai
 
 @webhooks.command("list")
 @click.option("--state", type=STATES)
-@click.option("--reason", type=REASONS, help="Only those that are ignored, and for this reason.")
+@click.option("--ignored-for", "reason", type=REASONS, help="Only those that are ignored, and for this reason.")
 @click.option("--provider")
 @click.option("--since", type=Duration(), help="Only those that came within the last 90s, 30m, 2h, 7d …")
 @click.option("--limit", type=Number(1, 10_000), default=50, show_default=True)
@@ -59,7 +59,7 @@ def _state_and_reason(state: str | None, reason: str | None) -> tuple[DeliverySt
     if reason is None:
         return None if state is None else DeliveryState(state), None
     if state not in {None, DeliveryState.IGNORED}:
-        raise click.UsageError(f"Only what is ignored has a --reason, and --state is {state}.")
+        raise click.UsageError(f"Only what is ignored has --ignored-for, and --state is {state}.")
     return DeliveryState.IGNORED, IgnoredReason(reason)
 
 
@@ -107,7 +107,7 @@ def _check_provider(context: click.Context, option: click.Parameter, name: str |
 @webhooks.command("process")
 @click.argument("delivery_ids", type=Id(), nargs=-1)
 @click.option("--state", type=STATES, help="Instead of ids: all in this state, as far as they can be.")
-@click.option("--reason", type=REASONS, help="Instead of ids: all that are ignored for this reason.")
+@click.option("--ignored-for", "reason", type=REASONS, help="Instead of ids: all that are ignored for this reason.")
 @click.option("--provider", callback=_check_provider, help="With these two: only those of this provider.")
 @click.option("--since", type=Duration(), help="With these two: only those of the last 90s, 30m, 2h, 7d …")
 @click.option("--operator", help="Who you are, for the audit; by default the user of the operating system.")
@@ -132,7 +132,7 @@ def process_webhooks(
         raise click.UsageError("Give ids or filters, not both.")
     chosen, ignored = _state_and_reason(state, reason)
     if not delivery_ids and chosen is None:
-        raise click.UsageError("Give the ids of webhooks, or --state or --reason with the other filters.")
+        raise click.UsageError("Give the ids of webhooks, or --state or --ignored-for with the other filters.")
     name = printable(operator or os_user())
     if delivery_ids:
         _process_each(dict.fromkeys(delivery_ids), operator=name, why=why, dry_run=dry_run)

@@ -130,7 +130,9 @@ def test_payment_tells_nothing_of_the_inside(customer: Customer, payment: str, s
         "INSERT INTO payment_reviews (payment_id, reason, amounts) VALUES (:id, 'fraud_warning', 'before')",
         id=payment_id,
     )
-    words = [{"attempt": "ch_1", "status": "failed"}, {"notice": "fraud_warning", "about": "issfr_1"}]
+    waiting = {"attempt": "ch_2", "status": "under_way"}
+    failed = {"attempt": "ch_1", "status": "failed"}
+    words = [failed, waiting | {"pending": "review"}, {"notice": "fraud_warning", "about": "issfr_1"}]
     sql(
         """INSERT INTO payment_events (provider, event_id, payment_id, outcome, received_at, entries)
         VALUES ('mock', 'evt_1', :id, 'applied', now(), CAST(:words AS jsonb))""",
@@ -142,7 +144,7 @@ def test_payment_tells_nothing_of_the_inside(customer: Customer, payment: str, s
     answer = customer.get(payment)
 
     assert answer.json["under_review"] is True
-    assert [entry["entries"] for entry in answer.json["timeline"]] == [words[:1]]
+    assert [entry["entries"] for entry in answer.json["timeline"]] == [[failed, waiting]]
     assert "ends in 4242" not in answer.text
     assert "fraud_warning" not in answer.text
     assert set(answer.json) == MEMBERS

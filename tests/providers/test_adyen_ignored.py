@@ -46,9 +46,12 @@ def test_a_code_that_says_nothing_of_money_is_known_whatever_it_names(code: str,
     assert ignored_of(item(code, **fields)) is IgnoredReason.NOTHING_TO_RECORD
 
 
-@pytest.mark.parametrize("fields", [{}, ORIGINAL, {"merchantReference": ""}, {"success": "false"}])
-def test_a_code_that_nobody_knows_is_of_an_unknown_type(fields: dict[str, str]) -> None:
-    assert ignored_of(UNKNOWN | fields) is IgnoredReason.UNKNOWN_TYPE
+@pytest.mark.parametrize(
+    "fields", [{}, ORIGINAL, {"merchantReference": ""}, {"success": "false"}, {"pspReference": "8" * 300}]
+)
+@pytest.mark.parametrize("success", ["true", ""])
+def test_a_code_that_nobody_knows_is_of_an_unknown_type(fields: dict[str, str], success: str) -> None:
+    assert ignored_of(UNKNOWN | {"success": success} | fields) is IgnoredReason.UNKNOWN_TYPE
 
 
 @pytest.mark.parametrize(
@@ -84,11 +87,18 @@ LIVE_BASE, STAND_IN = "https://a1b2-shop-checkout-live.adyenpayments.com/checkou
     ],
 )
 def test_what_is_of_the_other_mode_is_not_ours(base: str | None, flag: str, counts: bool) -> None:
-    """Merchant accounts may have one name in both. What tells no mode of ours is read as it was."""
-    parsed = read(batch(sign(item(), SECRET), live=flag), **({"api_base": base} if base else {}))
+    """Merchant accounts may have one name in both. What tells no mode of ours is read as it was.
 
-    assert bool(parsed.events) is counts
-    assert counts or parsed.ignored is IgnoredReason.NOT_OURS
+    The mode is not signed, so it keeps no news from a payment that is here.
+    """
+    refund = item("REFUND", **ORIGINAL)
+    options = {"api_base": base} if base else {}
+    parsed = read(batch(sign(item(), SECRET), sign(refund, SECRET), live=flag), **options)
+
+    assert [event.foreign for event in parsed.events] == [not counts] * 2
+    for unsigned in (SILENT, item(success="", **ORIGINAL)):
+        if not counts:
+            assert read(batch(sign(unsigned, SECRET), live=flag), **options).ignored is IgnoredReason.NOT_OURS
     with pytest.raises(UnverifiedError):
         read(batch(item(), live=flag))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.status import AttemptStatus, PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.gocardless.provider import GoCardlessProvider
 from checkout_service.providers.base import (
@@ -25,7 +27,14 @@ from checkout_service.providers.base import (
     ThinEvent,
     UnreadableError,
 )
-from checkout_service.providers.entries import AttemptEntry, ClosedEntry, DisputeEntry, DisputeReason, NoneUnderWayEntry
+from checkout_service.providers.entries import (
+    AttemptEntry,
+    ClosedEntry,
+    DisputeEntry,
+    DisputeReason,
+    NoneUnderWayEntry,
+    NoticeEntry,
+)
 from checkout_service.providers.registry import provider_specs
 from tests.providers.contract.judging import read
 from tests.providers.contract.test_calls import opened, reference_of
@@ -57,15 +66,9 @@ def test_a_delivery_of_250_events_is_one_look_up_a_payment_of_ours() -> None:
     body = delivery(*events)
     assert len(body) < 256 * 1024, "what the receiver takes"
 
-    assert references_in(parsed(*events)) == ours
-
-
-def test_another_shop_on_the_account_is_known_by_its_deployment() -> None:
-    mine, theirs = ({"payment_id": str(PAYMENT_ID), "deployment": name} for name in ("uniforms", "boots"))
-    assert references_in(parsed(payment_event(1, mine), deployment="uniforms")) == [str(PAYMENT_ID)]
-    for metadata in (theirs, {"payment_id": str(PAYMENT_ID)}, {}):
-        webhook = parsed(payment_event(1, metadata), deployment="uniforms")
-        assert (webhook.events, webhook.ignored) == ([], IgnoredReason.NOT_OURS)
+    webhook = parsed(*events)
+    assert references_in(webhook) == [*ours, *(f"PM{number:06}" for number in range(200, 230))]
+    assert [each.foreign for each in webhook.events] == [False] * 100 + [True] * 30
 
 
 @pytest.mark.parametrize(
@@ -213,10 +216,13 @@ def test_a_history_without_its_beginning_is_believed_by_the_status() -> None:
         (("confirmed", "failed"), "failed"),
         (("confirmed", "charged_back"), "charged_back"),
         (("confirmed", "charged_back", "chargeback_cancelled"), "chargeback_cancelled"),
+        (("failed",), "failed"),
+        (("failed", "resubmission_requested"), "resubmission_requested"),
     ],
 )
 def test_events_that_are_behind_their_payment_are_waited_for(actions: tuple[str, ...], hidden: str) -> None:
     bank = GoCardlessBank()
+    bank.began = datetime.now(UTC) - timedelta(minutes=1)
     provider, reference = at(bank)
     bank.fulfil(reference.provider_ref)
     for action in actions:
@@ -227,6 +233,49 @@ def test_events_that_are_behind_their_payment_are_waited_for(actions: tuple[str,
     assert caught.value.in_progress, "it answered: others need not leave it alone"
     bank.behind = set()
     assert events_of(provider.look_up(reference))
+
+
+def test_money_that_is_gone_by_old_events_and_back_by_the_status_is_for_a_person() -> None:
+    """What else is known of the payment is entered, and a refund that is here is looked up."""
+    bank = GoCardlessBank()
+    provider, reference = at(bank)
+    bank.pay(reference.provider_ref)
+    bank.happen(reference.provider_ref, "charged_back")
+    bank.happen(reference.provider_ref, "paid_out")
+    bank.give_back(reference.provider_ref, "RF1", "paid", 4000)
+    found = provider.look_up(reference)
+    (notice,) = entries(found, NoticeEntry)
+    assert notice.reason is ReviewReason.DISPUTE_MISMATCH
+    assert [entry.money_out for entry in entries(found, DisputeEntry)] == [True]
+    assert len(events_of(found, ProviderRefundEvent)) == 1
+    bank.happen(reference.provider_ref, "chargeback_cancelled")
+    assert entries(provider.look_up(reference), NoticeEntry) == []
+
+
+def test_a_status_that_was_read_before_a_failure_is_no_retry() -> None:
+    """The payment is read first and its events afterwards: between the two it may fail."""
+    bank = GoCardlessBank()
+    bank.began = datetime.now(UTC) - timedelta(minutes=1)
+    provider, reference = at(bank)
+    bank.fulfil(reference.provider_ref)
+    (debit,) = bank.debits.values()
+    bank.happen(reference.provider_ref, "failed")
+    debit["status"] = "submitted"
+    with pytest.raises(ProviderUnavailableError, match="do not tell yet"):
+        provider.look_up(reference)
+    debit["status"] = "failed"
+    (attempt,) = entries(provider.look_up(reference), AttemptEntry)
+    assert attempt.status is AttemptStatus.FAILED
+
+
+def test_why_a_debit_failed_is_not_made_up_where_its_events_are_not_listed_any_more() -> None:
+    bank = GoCardlessBank()
+    provider, reference = at(bank)
+    bank.fulfil(reference.provider_ref)
+    bank.happen(reference.provider_ref, "failed", cause="bank_account_closed")
+    bank.events.clear()
+    (attempt,) = entries(provider.look_up(reference), AttemptEntry)
+    assert (attempt.status, attempt.decline) == (AttemptStatus.FAILED, None)
 
 
 @pytest.mark.parametrize(

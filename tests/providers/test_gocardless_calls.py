@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -116,13 +117,25 @@ def test_a_debit_is_canceled_as_long_as_no_bank_has_it() -> None:
     bank = GoCardlessBank()
     provider, reference = at(bank)
     bank.fulfil(reference.provider_ref)
-    assert [each.status for each in events_of(provider.cancel(reference))] == [PaymentStatus.CANCELED]
+    (payment_ref,) = bank.debits
+    known = replace(reference, attempt_ref=payment_ref)
+    assert [each.status for each in events_of(provider.cancel(known))] == [PaymentStatus.CANCELED]
 
     bank = GoCardlessBank()
     provider, reference = at(bank)
     bank.fulfil(reference.provider_ref)
     bank.happen(reference.provider_ref, "submitted")
     assert [each.status for each in events_of(provider.cancel(reference))] == [PaymentStatus.PROCESSING]
+
+
+def test_a_debit_that_we_did_not_know_of_is_not_canceled() -> None:
+    """Its customer authorised it while our webhooks were late: whoever cancels takes it for unpaid."""
+    bank = GoCardlessBank()
+    provider, reference = at(bank)
+    bank.fulfil(reference.provider_ref)
+    assert [each.status for each in events_of(provider.cancel(reference))] == [PaymentStatus.PROCESSING]
+    (debit,) = bank.debits.values()
+    assert debit["status"] == "pending_submission"
 
 
 def test_a_debit_that_a_bank_took_between_two_calls_is_not_canceled() -> None:
@@ -135,7 +148,8 @@ def test_a_debit_that_a_bank_took_between_two_calls_is_not_canceled() -> None:
             bank.happen(reference.provider_ref, "submitted")
         return bank(request)
 
-    found = KIT.provider(answer=answer).cancel(reference)
+    (payment_ref,) = bank.debits
+    found = KIT.provider(answer=answer).cancel(replace(reference, attempt_ref=payment_ref))
     assert [each.status for each in events_of(found)] == [PaymentStatus.PROCESSING]
 
 
@@ -199,6 +213,33 @@ def test_refunds_at_the_same_time_wait_for_each_other() -> None:
     assert caught.value.in_progress
     refund(provider, reference)
     assert sorted(made["amount"] for made in bank.refunds.values()) == [4000, 6000]
+
+
+def test_a_refund_that_came_back_counts_in_no_sum() -> None:
+    """Whether amount_refunded has it still, nothing says: both sums are tried."""
+    for counts_failed in (False, True):
+        bank = GoCardlessBank()
+        bank.counts_failed = counts_failed
+        provider, reference = at(bank)
+        bank.pay(reference.provider_ref)
+        bank.give_back(reference.provider_ref, "RFbounced", "paid", 6000)
+        bank.give_back(reference.provider_ref, "RFbounced", "bounced", 6000)
+        refund(provider, reference)
+        assert [made["amount"] for made in bank.refunds.values() if made["status"] == "created"] == [4000]
+        totals = [order["refunds"]["total_amount_confirmation"] for order in sent(bank, "refunds")]
+        assert totals == ([10000, 4000] if counts_failed else [4000])
+
+
+def test_a_sum_that_stays_refused_is_for_staff() -> None:
+    bank = GoCardlessBank()
+    provider, reference = at(bank)
+    bank.pay(reference.provider_ref)
+    bank.off = 500
+    with pytest.raises(ProviderRefusedError, match="sum of all refunds") as caught:
+        refund(provider, reference)
+    assert caught.value.reason is Decline.NOT_IN_THIS_STATE
+    assert len(sent(bank, "refunds")) == 3
+    assert bank.refunds == {}
 
 
 def test_what_was_not_collected_is_not_refunded() -> None:

@@ -125,6 +125,36 @@ def test_an_order_that_reads_approved_and_has_a_capture_is_not_captured_again(st
     assert not [call for call in calls(bank) if call.endswith("/capture")]
 
 
+def declined(provider: PayPalProvider, reference: Reference) -> Reference:
+    """The payment as it is known once its refusal was recorded."""
+    events = provider.look_up(reference)
+    assert PaymentStatus.FAILED in statuses(events)
+    failed = [event.event_id for event in events if event.status is PaymentStatus.FAILED]
+    return replace(reference, failed_events=(*reference.failed_events, *failed))
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["as it was", "and was changed by the refusal"])
+@pytest.mark.parametrize("capture", TAKEN_UP)
+def test_an_approval_that_was_declined_is_not_taken_up_the_next_morning_but_a_newer_one_is(
+    capture: str, changed: bool
+) -> None:
+    bank = PayPalBank()
+    provider, reference, _ = at(bank, capture)
+    bank.approve(reference.provider_ref)
+    bank.declines, bank.stays_approved = 1, True
+    bank.changed_at = "2026-11-25T12:30:00Z" if changed else None
+    known = declined(provider, reference)
+    for hours in (1, 6):
+        bank.later(hours=hours)
+        assert statuses(provider.look_up(known)) == []
+    assert taken_up(bank) == 0
+
+    bank.approve(reference.provider_ref)
+    bank.payments[reference.provider_ref]["update_time"] = "2026-11-26T08:00:00Z"
+    assert statuses(provider.look_up(known)) == [TAKEN_UP[capture][1]]
+    assert taken_up(bank) == 1
+
+
 def test_a_capture_that_was_refused_leaves_its_order_to_another_method() -> None:
     bank = PayPalBank()
     provider, reference, _ = at(bank)
@@ -135,6 +165,48 @@ def test_a_capture_that_was_refused_leaves_its_order_to_another_method() -> None
 
     assert PaymentStatus.PAID in statuses(provider.look_up(reference))
     assert len(bank.captured) == 1
+
+
+@pytest.mark.parametrize(("status", "authorized"), [("DENIED", 1), ("VOIDED", 0), ("CREATED", 0), ("OF_NEXT_YEAR", 0)])
+def test_an_authorization_that_was_denied_leaves_its_order_to_another_method_and_no_other_does(
+    status: str, authorized: int
+) -> None:
+    bank = PayPalBank()
+    provider, reference, _ = at(bank, "manual")
+    bank.pay(reference.provider_ref)
+    bank.authorized.clear()
+    bank.movements(reference.provider_ref, "authorizations")[0]["status"] = status
+    bank.approve(reference.provider_ref)
+
+    events = provider.look_up(reference)
+
+    assert len(bank.authorized) == authorized
+    assert (PaymentStatus.AUTHORIZED in statuses(events)) == (status in {"DENIED", "CREATED"})
+
+
+@pytest.mark.parametrize("capture", TAKEN_UP)
+def test_a_movement_that_is_refused_at_once_refuses_that_approval(
+    capture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = PayPalBank()
+    provider, reference, _ = at(bank, capture)
+    bank.approve(reference.provider_ref)
+    take_up = PayPalBank._take_up
+
+    def refuse(self: PayPalBank, order: dict[str, Any]) -> None:
+        take_up(self, order)
+        order["status"] = "APPROVED"
+        for made in (*order["purchase_units"][0]["payments"].values(),):
+            made[0]["status"] = "DECLINED" if capture == "auto" else "DENIED"
+
+    monkeypatch.setattr(PayPalBank, "_take_up", refuse)
+    known = declined(provider, reference)
+    assert taken_up(bank) == 1
+
+    bank.later(hours=7)
+    provider.look_up(known)
+
+    assert taken_up(bank) == 1
 
 
 def test_an_order_that_was_opened_twice_makes_money_of_the_one_that_its_customer_has() -> None:

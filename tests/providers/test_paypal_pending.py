@@ -9,12 +9,27 @@ import pytest
 from checkout_service.providers.base import IgnoredReason, ParsedWebhook, ProviderEvent
 from checkout_service.providers.entries import AttemptEntry, PendingReason
 from tests.providers.kits.kit import SignedWebhook
-from tests.providers.kits.paypal import KIT, event, event_body, sign
+from tests.providers.kits.paypal import KIT, PayPalBank, event, event_body, sign
 from tests.providers.kits.paypal_resources import AUTHORIZATION, PAYMENT_REF, authorization, capture
+from tests.providers.test_paypal_keys import at
 
 
 def parsed(webhook: SignedWebhook) -> ParsedWebhook:
     return KIT.provider().verify_and_parse(webhook.raw("paypal"))
+
+
+def test_another_reason_is_news_of_an_order_that_is_looked_up() -> None:
+    bank = PayPalBank()
+    provider, reference, _ = at(bank)
+    bank.pay(reference.provider_ref)
+    (held,) = bank.movements(reference.provider_ref, "captures")
+    ids = []
+    for reason in ("PENDING_REVIEW", "UNILATERAL", "VERIFICATION_REQUIRED", "ECHECK"):
+        held |= {"status": "PENDING", "status_details": {"reason": reason}}
+        ids.append(provider.look_up(reference)[0].event_id)
+    assert len(set(ids)) == 3, "two of them are one word of ours"
+    held |= {"status": "COMPLETED"}
+    assert provider.look_up(reference)[0].event_id not in ids
 
 
 def attempt(kind: str, resource: dict[str, Any]) -> AttemptEntry:

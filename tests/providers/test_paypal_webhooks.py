@@ -141,7 +141,7 @@ def test_of_a_link_the_last_step_alone_is_used(links: Any, names: list[str]) -> 
 
 def test_an_approval_is_a_verified_thin_event() -> None:
     assert read(approved(PAYMENT_REF, WEBHOOK)) == [
-        ThinEvent(provider="paypal", provider_ref=PAYMENT_REF, verified=True)
+        ThinEvent(provider="paypal", provider_ref=PAYMENT_REF, verified=True, payment_id=PAYMENT_ID)
     ]
     assert read(approved("of another service", WEBHOOK)) == []
 

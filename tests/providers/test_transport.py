@@ -63,6 +63,24 @@ def test_what_may_be_done_twice_is_tried_again(failure: Any, pauses: list[float]
     assert pauses[1] > 2 * pauses[0]
 
 
+@pytest.mark.parametrize(
+    "lost", [httpx.Response(500), httpx.ReadTimeout("no answer"), httpx.RemoteProtocolError("cut")], ids=str
+)
+@pytest.mark.parametrize("status", [401, 403])
+def test_credentials_that_are_refused_after_a_lost_answer_do_not_tell_that_nothing_was_made(
+    lost: Any, status: int, pauses: list[float]
+) -> None:
+    refusing = httpx.Response(status)
+    with pytest.raises(ProviderUnavailableError, match="after a try without an answer"):
+        calling(Server(lost, refusing)).call("POST", "/thing", idempotency_key="key-1")
+
+    with pytest.raises(ProviderRefusedError) as caught:
+        calling(Server(refusing)).call("POST", "/thing", idempotency_key="key-1")
+    assert caught.value.reason is Decline.CREDENTIALS
+    with pytest.raises(ProviderRefusedError):
+        calling(Server(lost, httpx.Response(422))).call("POST", "/thing", idempotency_key="key-1")
+
+
 def test_what_may_not_be_done_twice_is_tried_once(pauses: list[float]) -> None:
     server = Server(httpx.Response(500), FINE)
 

@@ -59,6 +59,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+TOKEN_OF_ANOTHER = "live_tLxYn3nqVWxcJDRDgmEy8sVx-V1CWVaGGTvy8kCd"
+
+
 def faults(given: Mapping[str, str], environment: pytest.MonkeyPatch) -> list[str]:
     """What web and worker say of the environment; no value may stand in it."""
     for name, value in given.items():
@@ -175,7 +178,9 @@ def test_production_knows_the_same(environment: pytest.MonkeyPatch) -> None:
         ("MOLLIE_API_KEY", "dHar4XY7LxsDOtmnkVtjNVWXLSlXsM", "is not an API key of Mollie, live_… or test_…"),
         ("GOCARDLESS_ACCESS_TOKEN", "tLxYn3nqVWxcJDRDgmEy8sVx", "is not an access token of GoCardless, live_… or"),
         ("GOCARDLESS_ACCESS_TOKEN", "live_", "begins like an access token of GoCardless, live_… or sandbox_…, but"),
-        ("GOCARDLESS_WEBHOOK_SECRETS", "sandbox_tLxYn3nqVWxcJDRDgmEy8sVx", "is an access token of GoCardless, not the"),
+        ("GOCARDLESS_WEBHOOK_SECRETS", "sandbox_tLxYn3nqVWxcJDRDgmEy8sVx", "is the value of GOCARDLESS_ACCESS_TOKEN"),
+        ("GOCARDLESS_WEBHOOK_SECRETS", TOKEN_OF_ANOTHER, "is an access token of GoCardless, not the secret"),
+        ("GOCARDLESS_API_BASE", "https://api.gocardless.com", "is not where the access token is of: that is https"),
         ("GOCARDLESS_WEBHOOK_SECRETS", PEM, "is a PEM file, not a secret"),
         ("STANDARD_API_KEY", SIGNING, "is the signing secret of a webhook, not the key that is meant"),
         ("STANDARD_API_KEY", "two words", "has whitespace in it"),
@@ -282,3 +287,18 @@ def _read(name: str) -> Mapping[str, object]:
     if name == "FLOWER_BASIC_AUTH":
         return FlowerSettings.from_environment().users
     return WebSettings.from_environment(account_forms()).console_users
+
+
+def test_a_secret_of_gocardless_may_begin_like_a_token(environment: pytest.MonkeyPatch) -> None:
+    """Its owner chooses it."""
+    for secret in ("live_webhooks-2026-long-enough-secret", "sandbox_webhooks", "live_" + "a" * 40):
+        assert not faults({"GOCARDLESS_WEBHOOK_SECRETS": secret}, environment)
+
+
+def test_an_address_of_the_api_is_of_the_same_world_as_the_token(environment: pytest.MonkeyPatch) -> None:
+    live = {"GOCARDLESS_ACCESS_TOKEN": "live_tLxYn3nqVWxcJDRDgmEy8sVx"}
+    for base in ("https://api-sandbox.gocardless.com", "http://127.0.0.1:8420"):
+        assert not faults({"GOCARDLESS_API_BASE": base}, environment)
+    assert not faults(live | {"GOCARDLESS_API_BASE": "https://api.gocardless.com/"}, environment)
+    (fault,) = faults(live | {"GOCARDLESS_API_BASE": "https://api-sandbox.gocardless.com/"}, environment)
+    assert fault.startswith("GOCARDLESS_API_BASE: ")

@@ -103,17 +103,17 @@ def test_list_is_narrowed_by_the_reason_why_a_webhook_is_ignored(run: Run, sql: 
 
     for reason, delivery in by_reason.items():
         for options in ([], ["--state", "ignored"]):
-            result = run("list", "--reason", reason, *options)
+            result = run("list", "--ignored-for", reason, *options)
             assert ids_in(result) == [delivery]
             assert f"ignored    tried 0  {reason}: for a reason" in result.stdout
-        assert ids_in(run("list", "--reason", reason, "--provider", "stripe")) == []
+        assert ids_in(run("list", "--ignored-for", reason, "--provider", "stripe")) == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["list", "--reason", "unknown"], "'unknown' is not one of"),
-        (["list", "--reason", "not_ours", "--state", "failed"], "Only what is ignored has a --reason"),
+        (["list", "--ignored-for", "unknown"], "'unknown' is not one of"),
+        (["list", "--ignored-for", "not_ours", "--state", "failed"], "Only what is ignored has --ignored-for"),
         (["list", "--state", "unknown"], "'unknown' is not one of"),
         (["list", "--since", "yesterday"], "no time span such as 90s, 30m, 2h or 7d"),
         (["list", "--since", "1234567d"], "no time span"),
@@ -122,9 +122,9 @@ def test_list_is_narrowed_by_the_reason_why_a_webhook_is_ignored(run: Run, sql: 
         (["process", "nonsense"], "'nonsense' is not a valid UUID"),
         (["process"], "Give the ids of webhooks"),
         (["process", "--provider", "mock"], "Give the ids of webhooks"),
-        (["process", "--reason", "unknown"], "'unknown' is not one of"),
-        (["process", "--reason", "not_ours", "--state", "failed"], "Only what is ignored has a --reason"),
-        (["process", str(UUID(int=1)), "--reason", "not_ours"], "Give ids or filters, not both"),
+        (["process", "--ignored-for", "unknown"], "'unknown' is not one of"),
+        (["process", "--ignored-for", "not_ours", "--state", "failed"], "Only what is ignored has --ignored-for"),
+        (["process", str(UUID(int=1)), "--ignored-for", "not_ours"], "Give ids or filters, not both"),
     ],
     ids=str,
 )
@@ -248,9 +248,9 @@ def test_all_of_a_state_are_one_command_and_who_watches_leaves_when_no_worker_co
 @pytest.mark.parametrize(
     ("options", "choice"),
     [
-        (["--reason", "not_ours"], {"state": "ignored", "reason": "not_ours"}),
-        (["--reason", "not_ours", "--state", "ignored"], {"state": "ignored", "reason": "not_ours"}),
-        (["--reason", "not_ours", "--provider", "stripe"], None),
+        (["--ignored-for", "not_ours"], {"state": "ignored", "reason": "not_ours"}),
+        (["--ignored-for", "not_ours", "--state", "ignored"], {"state": "ignored", "reason": "not_ours"}),
+        (["--ignored-for", "not_ours", "--provider", "stripe"], None),
         (["--state", "ignored"], {"state": "ignored"}),
     ],
     ids=str,

@@ -20,7 +20,7 @@ number of statements, in this order:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -37,7 +37,7 @@ from worker.transitions import statements
 from worker.transitions.derived import entries_of, in_words
 from worker.transitions.entering import Entries, disagrees
 from worker.transitions.locked import LockedPayment
-from worker.transitions.matching import Match, Matcher, Matches, entry_names, find, may_move_money
+from worker.transitions.matching import Match, Matcher, Matches, entry_names, find, may_move_money, named_in
 from worker.transitions.outcomes import (
     Change,
     Effect,
@@ -133,7 +133,7 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
     matcher = Matcher(matches, payments)
     matched = [matcher.match(received.event) for received in events]
     opened_in = _note_traces(connection, events, matched)
-    effects, entries = [PARKED] * len(events), Entries()
+    effects, entries = [FOREIGN if received.event.foreign else PARKED for received in events], Entries()
     judged = _judge(connection, events, matched, effects)
     for each in judged:
         if each.match.others:
@@ -145,7 +145,8 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
     written = write_refunds(connection, refunds.refunds)
     entries.touched.update(change.payment_id for change in written)
     folded = _fold(connection, _with_mates(payments, entries.touched), entries, _raws(judged, entries.news))
-    _conclude(connection, judged, entries.news, {change.payment_id for change in folded}, effects)
+    moved, named = {change.payment_id for change in folded}, named_in(events, matched)
+    _conclude(connection, judged, entries.news, moved, named, effects)
     insert_refund_events(connection, refunds.entries)
     return Recorded(
         effects=effects,
@@ -352,23 +353,32 @@ def _moves(payments: Iterable[LockedPayment], folded: Iterable[Change]) -> list[
 
 
 def _conclude(
-    connection: Connection, judged: Sequence[_Judged], news: set[int], moved: set[UUID], effects: list[Effect]
+    connection: Connection,
+    judged: Sequence[_Judged],
+    news: set[int],
+    moved: set[UUID],
+    named: Collection[tuple[UUID | None, UUID]],
+    effects: list[Effect],
 ) -> None:
     """Put the effects of the events in, and insert those that have an id.
 
-    One without an id is news only where it moved its payment: that nothing is under way is so at every look-up.
+    One without an id is news only where it moved its payment: that nothing is under way is so at every look-up. If a
+    webhook led to it, and to no event with an id about that payment (``named``), it gets one: by these a webhook is
+    found again, and what it says of a person is exported and erased.
     """
     judged = [each for each in judged if not each.known]
+    by_key: dict[EventKey, _Judged] = {}
     for each in judged:
-        if not each.event.event_id and not each.mismatch:
+        event, delivery_id = each.event, each.received.delivery_id
+        if event.event_id or each.mismatch:
+            effects[each.place] = MISMATCH if each.mismatch else APPLIED if each.place in news else STALE
+        else:
             effects[each.place] = APPLIED if each.payment.id in moved else DUPLICATE
-            continue
-        effects[each.place] = MISMATCH if each.mismatch else APPLIED if each.place in news else STALE
-    # By key: it is kinder to the index.
-    chosen = sorted(
-        (each for each in judged if each.event.event_id), key=lambda each: (each.event.provider, each.event.event_id)
-    )
-    if not chosen:
+            if effects[each.place] is APPLIED and delivery_id and (delivery_id, each.payment.id) not in named:
+                event = replace(event, event_id=f"look-up:{delivery_id}:{each.payment.id}")
+        if event.event_id:
+            by_key[event.provider, event.event_id] = each._replace(event=event)
+    if not (chosen := [by_key[key] for key in sorted(by_key)]):  # by key: it is kinder to the index
         return
     events = [each.event for each in chosen]
     words = [orjson.dumps(in_words(event.entries)).decode() if event.entries else None for event in events]

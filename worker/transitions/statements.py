@@ -18,23 +18,7 @@ import orjson
 
 from checkout_service.database.statements import Statement
 from checkout_service.payments.mates import mates_of
-
-# The payments that have or whose entries have ``given.name`` at ``given.provider``.
-OWNERS: Final = """
-        SELECT id FROM payments WHERE provider_ref = given.name AND provider = given.provider
-        UNION ALL
-        SELECT payment_id FROM payment_attempts
-        WHERE provider = given.provider AND attempt_ref = given.name AND attempt_ref <> ''
-        UNION ALL
-        SELECT payment_id FROM captures WHERE provider = given.provider AND capture_ref = given.name
-        UNION ALL
-        SELECT payment_id FROM disputes
-        WHERE provider = given.provider AND dispute_ref = given.name AND dispute_ref <> ''
-        UNION ALL
-        SELECT payment_id FROM refunds WHERE provider = given.provider AND provider_ref = given.name
-        UNION ALL
-        SELECT payment_id FROM capture_requests WHERE provider = given.provider AND provider_ref = given.name
-"""
+from worker.owners import OWNERS as OWNERS  # others of the worker have it from here
 
 # Before anything is locked: entries never change their payment, so what is found stays true.
 FIND_NAMES: Final = Statement(

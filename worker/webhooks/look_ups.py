@@ -33,7 +33,7 @@ from worker.context import provider
 from worker.references import references
 from worker.unanswered import NOT_CALLED, may_call, note_answered, note_unanswered
 from worker.webhooks.claims import ClaimedWebhook
-from worker.webhooks.named import is_named_here
+from worker.webhooks.named import is_named_here, owners
 from worker.webhooks.reading import LookedUp, Reading
 
 NEW_FOR: Final = timedelta(minutes=1)
@@ -42,6 +42,11 @@ NEW_FOR: Final = timedelta(minutes=1)
 REFUSED_IN_A_ROW: Final = 10
 """Calls for one webhook that may be refused for our credentials one after the other: then the key is no good, and not
 only without the right to read some of it. Fewer would keep what stands behind them from being asked about at all."""
+
+LAGS_FOR: Final = timedelta(hours=1)
+"""So old is a webhook, at least, before something that a list does not show is taken for another's."""
+
+NOT_SHOWN_YET: Final = "the provider does not show it, and may do so later"
 
 NO_TIME: Final = "no time was left to ask the provider"
 
@@ -112,7 +117,10 @@ class LookUps:
     def __init__(self, readings: Sequence[Reading], until: float) -> None:
         self._until = until
         thin_events = [thin_event for reading in readings for thin_event in reading.thin_events]
+        # A name that we know leads to its payment without a call.
+        self._owners = owners((each.provider, name) for each in thin_events for name in each.names if each.verified)
         self._searched = {(each.provider, each.provider_ref) for each in thin_events if each.provider_ref}
+        self._searched |= {(provider_name, reference) for (provider_name, _), reference in self._owners.items()}
         self._here = references(self._searched)
         self._news: dict[_Key, list[ThinEvent]] = {}
         for thin_event in thin_events:
@@ -127,7 +135,7 @@ class LookUps:
         What is answered counts, whatever is wrong with another payment of the webhook: that alone is asked about again.
         """
         webhook, found = reading.webhook, _Found(reading)
-        to_look_up = [(thin_event, thin_event) for thin_event in reading.thin_events]
+        to_look_up = [(self._by_name(thin_event), thin_event) for thin_event in reading.thin_events]
         is_over = False
         for thin_event, own in to_look_up:  # which grows by what objects lead to
             if is_over:
@@ -227,6 +235,12 @@ class LookUps:
             return (thin_event.provider, thin_event.provider_ref) in self._payments
         return (thin_event.provider, thin_event.object_ref) in self._objects
 
+    def _by_name(self, thin_event: ThinEvent) -> ThinEvent:
+        """The thin event as one of the payment that has a name in it, where one is here."""
+        found = [self._owners.get((thin_event.provider, name)) for name in thin_event.names]
+        reference = next(filter(None, found), None) if thin_event.verified and not thin_event.provider_ref else None
+        return thin_event if reference is None else replace(thin_event, provider_ref=reference, object_ref="")
+
     def _known(self, thin_event: ThinEvent) -> Reference | None:
         """What we know of its payment; of one that an object has just led to, that is read now."""
         key = (thin_event.provider, thin_event.provider_ref)
@@ -256,6 +270,8 @@ class LookUps:
         except ProviderRefusedError as error:
             if error.reason is not Decline.UNKNOWN_REFERENCE or self._is_named_here(key):
                 raise
+            if error.lags and webhook.age < LAGS_FOR and not webhook.is_replay:
+                raise ProviderUnavailableError(NOT_SHOWN_YET) from error
             return None
 
     def _is_named_here(self, key: _Key) -> bool:

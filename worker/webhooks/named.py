@@ -6,7 +6,7 @@ Of a rejected one as far as anybody can tell.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -81,6 +81,16 @@ def named_in(connection: Connection, webhooks: Sequence[RawWebhook]) -> list[Nam
         min((owners.get((webhook.provider, name), UNKNOWN) for name in own), key=_class, default=UNKNOWN)
         for webhook, own in zip(webhooks, names, strict=True)
     ]
+
+
+def owners(named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """By provider and name, the reference of the payment here that has this name, or an attempt, capture, refund or
+    dispute of it; one statement. Raises DatabaseUnavailableError.
+    """
+    names = sorted(set(named))
+    values = {"providers": [provider for provider, _ in names], "names": [name for _, name in names]}
+    rows = execute(FIND_NAMES, values) if names else ()
+    return {(provider, name): provider_ref for provider, name, _, provider_ref in rows}
 
 
 def is_named_here(provider: str, name: str) -> bool:

@@ -222,6 +222,9 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
     ours = next((event for event in unknown if event.payment_id is not None), None)
     waiting = ours or reading.waits_for or unknown[0]
     names = list(dict.fromkeys(name for event in unknown for name in names_of(event)))
+    if reading.waits_for is not None and not reading.waits_for.provider_ref:
+        names += [name for name in reading.waits_for.names if name not in names]
+    own_id = ours.payment_id if ours else reading.waits_for.payment_id if reading.waits_for else None
     # What no reference leads to stands under its first name, so that the walk through what is parked comes by.
     reference = waiting.provider_ref or next(iter(names), None)
     # Whichever of its payments comes first brings it forward.
@@ -235,8 +238,8 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
             returned=1,
             names=names,
         )
-    if ours is not None:
-        detail = f"its payment {ours.payment_id} never came"
+    if own_id is not None:
+        detail = f"its payment {own_id} never came"
         return failed(webhook, detail, provider_ref=reference)
     entered = _entered(webhook, [*outcomes, *webhook.before.did], reference)
     if entered is not None:

@@ -2486,7 +2486,7 @@ export interface components {
              * @example applied
              */
             outcome?: string;
-            /** @description Of an event: the entries that it was about, as it was reported. */
+            /** @description Of an event: the entries that it was about, as it was reported. For staff also notices, and why what is under way waits (`pending`: bank, review, account, other). */
             entries?: {
                 [key: string]: unknown;
             }[];

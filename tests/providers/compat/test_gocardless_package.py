@@ -35,7 +35,7 @@ def bank(monkeypatch: pytest.MonkeyPatch) -> GoCardlessBank:
 
 
 def their_client(**options: Any) -> gocardless_pro.Client:
-    return gocardless_pro.Client(access_token=OPTIONS["access_token"], environment="live", **options)
+    return gocardless_pro.Client(access_token=OPTIONS["access_token"], environment="sandbox", **options)
 
 
 def they_read(webhook: SignedWebhook, secret: str = SECRET) -> list[tuple[str, str, str]] | None:

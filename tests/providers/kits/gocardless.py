@@ -42,6 +42,8 @@ STATUSES = {
 }
 """What a payment's status is after an event; after any other it is what it was."""
 
+FAILED_REFUNDS = {"failed", "bounced", "cancelled", "funds_returned"}
+
 CAUSES = {
     "failed": ("bank", "refer_to_payer"),
     "charged_back": ("bank", "refund_requested"),
@@ -50,12 +52,17 @@ CAUSES = {
 }
 
 
+def moment(began: datetime, number: int) -> str:
+    """So many seconds later, as GoCardless writes it."""
+    return (began + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
 def event(kind: str, action: str, number: int, metadata: dict[str, str] | None = None, **links: str) -> dict[str, Any]:
     """An event as GoCardless writes it; it is of NOW and so many seconds."""
     origin, cause = CAUSES.get(action, ("gocardless", f"{kind.rstrip('s')}_{action}"))
     return {
         "id": f"EV{number:012}",
-        "created_at": (NOW + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        "created_at": moment(NOW, number),
         "resource_type": kind,
         "action": action,
         "links": links,
@@ -79,7 +86,10 @@ def sign(body: bytes, secret: str) -> SignedWebhook:
 class GoCardlessBank:
     """Billing requests by our id of the payment, and what becomes of them. A key that came before is a conflict.
 
-    ``debits`` are the payments by their own ids, ``behind`` the actions whose events are not listed yet.
+    ``debits`` are the payments by their own ids, ``behind`` the ids or actions whose events are not listed yet.
+    Its events are of ``began`` and as many seconds later as there are. Of a refund
+    that comes back it gives back to ``amount_refunded``, unless it ``counts_failed``; what it reckons the sum of all
+    refunds to be may be ``off``.
     """
 
     def __init__(self) -> None:
@@ -91,6 +101,9 @@ class GoCardlessBank:
         self.events: list[dict[str, Any]] = []
         self.behind: set[str] = set()
         self.page = 500
+        self.began = NOW
+        self.counts_failed = False
+        self.off = 0
         self.requests: list[httpx.Request] = []
         self.keys: dict[tuple[str, str], str] = {}
 
@@ -148,6 +161,7 @@ class GoCardlessBank:
         debit = self.debits[self.payments[provider_ref]["links"]["payment_request_payment"]]
         debit["status"] = STATUSES.get(action, debit["status"])
         made = event("payments", action, len(self.events) + 1, debit["metadata"], payment=debit["id"])
+        made["created_at"] = moment(self.began, len(self.events) + 1)
         made["details"] |= details
         self.events.append(made)
         return made
@@ -160,6 +174,8 @@ class GoCardlessBank:
         if refund_ref not in self.refunds:
             self._made_refund(refund_ref, debit, amount, metadata)
         held = self.refunds[refund_ref]
+        if status in FAILED_REFUNDS and held["status"] not in FAILED_REFUNDS and not self.counts_failed:
+            debit["amount_refunded"] -= held["amount"]
         held["status"] = status
         made = event("refunds", status, len(self.events) + 1, held["metadata"], refund=refund_ref)
         self.events.append(made)
@@ -180,7 +196,7 @@ class GoCardlessBank:
 
     def _listed(self, kind: str, query: dict[str, str]) -> httpx.Response:
         whole: list[dict[str, Any]] = {
-            "events": [each for each in self.events if each["action"] not in self.behind],
+            "events": [each for each in self.events if not self.behind & {each["action"], each["id"]}],
             "refunds": list(self.refunds.values()),
             "webhooks": self.webhooks,
         }[kind]
@@ -230,7 +246,12 @@ class GoCardlessBank:
         debit = self.debits[order["links"]["payment"]]
         if debit["status"] not in {"confirmed", "paid_out"}:
             return refused(422, "invalid_state", "refund_payment_invalid_state")
-        if order["total_amount_confirmation"] != debit["amount_refunded"] + order["amount"]:
+        live = [
+            made["amount"]
+            for made in self.refunds.values()
+            if made["links"]["payment"] == debit["id"] and made["status"] not in FAILED_REFUNDS
+        ]
+        if order["total_amount_confirmation"] != sum(live) + order["amount"] + self.off:
             return refused(422, "validation_failed", "total_amount_confirmation_invalid")
         assert len(order["metadata"]) <= 3
         return self._made_refund(f"RF{len(self.refunds) + 1:09}", debit, order["amount"], order["metadata"])

@@ -19,7 +19,9 @@ class PayPalBank:
     keys, and tokens end.
 
     ``approve`` and ``pay`` are the customer's: to approve, or to approve what we then take up at once. ``declines`` is
-    how many captures to come are refused for the customer's method. ``made_at`` is when an authorization is made.
+    how many captures to come are refused for the customer's method; with ``stays_approved`` their order reads APPROVED
+    afterwards, as no page of PayPal's rules out, changed last at ``changed_at``. ``made_at`` is when an
+    authorization is made.
 
     Keys are forgotten as PayPal says, ``later`` lets the time pass: after six hours for orders, after 45 days for
     payments. ``trusting`` takes an order up again once its key is forgotten, as nothing but a key promises.
@@ -34,6 +36,8 @@ class PayPalBank:
         self.captured: list[str] = []
         self.authorized: list[str] = []
         self.declines = 0
+        self.stays_approved = False
+        self.changed_at: str | None = None
         self.tokens = 0
         self.made_at = NOW
         self.now = NOW
@@ -150,7 +154,8 @@ class PayPalBank:
                 return _problem(422, "ACTION_DOES_NOT_MATCH_INTENT")
             if self.declines:
                 self.declines -= 1
-                order["status"] = "PAYER_ACTION_REQUIRED"
+                order["status"] = "APPROVED" if self.stays_approved else "PAYER_ACTION_REQUIRED"
+                order["update_time"] = self.changed_at or order["update_time"]
                 return _problem(422, "INSTRUMENT_DECLINED")
             self._take_up(order)
         return httpx.Response(201 if request.method == "POST" else 200, json=order)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -414,3 +416,31 @@ def test_another_shops_authorisation_is_ignored_and_its_capture_waits(player: Pl
 
     assert ending.status == "pending"
     assert set(ending.unsettled) == {"parked"}
+
+
+def of_mode(live: str, *steps: Step) -> list[Step]:
+    """The same news with another word for its mode, which nobody signs."""
+
+    def changed(step: Step, copy: Copy) -> SignedWebhook:
+        webhook = step(copy)
+        assert webhook is not None
+        assert b'"live": "false"' in webhook.body
+        return SignedWebhook(body=webhook.body.replace(b'"live": "false"', b'"live": "%s"' % live.encode()))
+
+    return [partial(changed, step) for step in steps]
+
+
+def test_a_mode_that_somebody_flipped_keeps_no_money_from_its_payment(player: Player) -> None:
+    refunded = news("REFUND", "R", "A", value=4000)
+    ending = played(player, *of_mode("true", AUTHORISED, refunded))
+    assert ending == played(player, AUTHORISED, refunded)
+    assert (ending.status, ending.captured, ending.refunded) == ("paid", WHOLE, 40)
+
+
+def test_what_is_of_the_other_mode_and_of_no_payment_here_is_not_waited_for(player: Player, sql: Sql) -> None:
+    nobody = uuid4().hex
+    strange = news("REFUND", "R", "A", value=4000, reference=f"adyen_{nobody}")
+    player.play(KIT.provider(), of_mode("true", AUTHORISED, strange), reference=lambda copy: f"adyen_{copy(nobody)}")
+    found = {(row.state, row.detail) for row in sql("SELECT state::text, detail FROM webhook_deliveries")}
+    assert {state for state, _ in found} == {"ignored"}
+    assert {detail.partition(":")[0] for _, detail in found} == {"not_ours"}

@@ -95,7 +95,7 @@ def gives_back(cents: int, status: str, number: int = 1, *, ours: bool = True) -
 
 CONFIRMED, FAILED, RETRIED = becomes("confirmed"), becomes("failed"), becomes("resubmission_requested")
 CHARGED_BACK, CHARGEBACK_CANCELLED = becomes("charged_back"), becomes("chargeback_cancelled")
-BACK_AND_BACK = (("chargeback", "lost", 1), ("chargeback", "won", 2))
+GONE_TWICE = (("chargeback", "lost", 3),)
 
 
 def short(ending: Ending) -> tuple[Any, ...]:
@@ -151,7 +151,7 @@ def test_a_late_failure_that_is_retried_and_confirmed_is_240_once(stage: Stage) 
 def test_two_late_failures_are_two(stage: Stage) -> None:
     ending = stage.play(fulfils, CONFIRMED, FAILED, RETRIED, CONFIRMED, FAILED)
     assert short(ending) == ("reversed", None, 240, 240, 0)
-    assert ending.disputes == BACK_AND_BACK
+    assert ending.disputes == GONE_TWICE
 
 
 def test_a_charge_back_takes_all_and_its_cancellation_brings_it_back(stage: Stage) -> None:
@@ -161,12 +161,12 @@ def test_a_charge_back_takes_all_and_its_cancellation_brings_it_back(stage: Stag
     assert ending.disputes == (("chargeback", "won", 2),)
 
 
-def test_a_second_charge_back_counts_by_its_own_name(stage: Stage) -> None:
+def test_a_second_charge_back_counts_as_another_movement(stage: Stage) -> None:
     ending = stage.play(
         fulfils, CONFIRMED, CHARGED_BACK, CHARGEBACK_CANCELLED, CHARGED_BACK, becomes("chargeback_settled")
     )
     assert short(ending) == ("reversed", None, 240, 240, 0)
-    assert ending.disputes == BACK_AND_BACK
+    assert ending.disputes == GONE_TWICE
 
 
 def test_money_goes_once_however_many_events_take_it(stage: Stage) -> None:
@@ -196,3 +196,38 @@ def test_a_refund_that_comes_back_gives_back_nothing(stage: Stage, sql: Sql) -> 
 def test_a_refund_and_a_charge_back_of_all_are_flagged(stage: Stage) -> None:
     ending = stage.play(fulfils, CONFIRMED, gives_back(4000, "paid"), CHARGED_BACK)
     assert short(ending) == ("reversed", "refund_too_large", 240, 240, 0)
+
+
+def test_a_dispute_that_is_read_in_parts_counts_once(stage: Stage) -> None:
+    """Its first event is listed after its second one was entered."""
+
+    def late(bank: GoCardlessBank, copy: Copy) -> dict[str, Any]:
+        made = bank.happen(reference(copy), "confirmed")
+        for action in ("failed", "charged_back"):
+            made = bank.happen(reference(copy), action)
+        bank.behind = {"failed"}
+        return made
+
+    def listed(bank: GoCardlessBank, copy: Copy) -> dict[str, Any]:
+        bank.behind = set()
+        return bank.happen(reference(copy), "chargeback_settled")
+
+    ending = stage.play(fulfils, late, listed, CHARGED_BACK)
+    assert short(ending)[2:] == (240, 240, 0)
+    assert len(ending.disputes) == 1
+
+
+def test_a_second_charge_back_counts_though_it_was_entered_as_the_first(stage: Stage) -> None:
+    def hidden(bank: GoCardlessBank, copy: Copy) -> dict[str, Any]:
+        bank.happen(reference(copy), "confirmed")
+        for action in ("charged_back", "chargeback_cancelled"):
+            bank.behind.add(bank.happen(reference(copy), action)["id"])
+        return bank.happen(reference(copy), "charged_back")
+
+    def listed(bank: GoCardlessBank, copy: Copy) -> dict[str, Any]:
+        bank.behind.clear()
+        return bank.happen(reference(copy), "charged_back")
+
+    ending = stage.play(fulfils, hidden, listed)
+    assert short(ending) == ("reversed", None, 240, 240, 0)
+    assert ending.disputes == GONE_TWICE

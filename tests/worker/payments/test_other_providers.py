@@ -371,6 +371,26 @@ def test_what_nobody_reported_is_looked_up(wallets: Wallets, sql: Sql, provider:
     assert status_of(sql, reference) == status
 
 
+def test_an_approval_that_was_declined_in_the_evening_is_not_captured_the_next_morning(
+    wallets: Wallets, sql: Sql
+) -> None:
+    reference = wallets.open("paypal").provider_ref
+    wallets.paypal.declines, wallets.paypal.stays_approved = 1, True
+    process(str(approve(wallets, reference)))
+    assert (status_of(sql, reference), len(captures(wallets))) == ("failed", 1)
+
+    for hours in (1, 6):
+        wallets.paypal.later(hours=hours)
+        lapse(sql)
+        assert look_up().startswith("asked about 1 payments")
+    assert (status_of(sql, reference), len(captures(wallets))) == ("failed", 1)
+
+    wallets.paypal.approve(reference)
+    wallets.paypal.payments[reference]["update_time"] = "2026-11-26T08:00:00Z"
+    process(str(wallets.file("paypal", paypal.approved(reference, WEBHOOK, number=2))))
+    assert (status_of(sql, reference), len(wallets.paypal.captured)) == ("paid", 1)
+
+
 @pytest.mark.parametrize("provider", ["adyen", "paypal", "mollie"])
 def test_a_webhook_comes_whole_through_the_receiver(
     wallets: Wallets, sql: Sql, client: FlaskClient, provider: str

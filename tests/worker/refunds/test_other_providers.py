@@ -48,6 +48,30 @@ def adyen_item(code: str, success: str, reference: str, psp: str, value: int = 4
     return SignedWebhook(body=adyen.batch(adyen.sign(adyen.item(code, success, **fields), adyen.KIT.secrets[0])))
 
 
+def test_a_refund_whose_answer_was_lost_before_the_token_ended_counts_as_requested(wallets: Wallets, sql: Sql) -> None:
+    payment_id, _ = paid(wallets, "paypal")
+    refund_id = insert_refund(sql, payment_id)
+    tries = []
+
+    def lose(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/refund"):
+            return wallets.paypal(request)
+        tries.append(request)
+        if len(tries) == 1:
+            wallets.paypal(request)
+            raise httpx.ReadTimeout("the answer got lost", request=request)
+        return httpx.Response(401, json={"error": "invalid_token"})
+
+    wallets.app.extensions["providers"]["paypal"] = paypal.KIT.provider(answer=lose)
+    wallets.paypal.tokens = 0
+
+    assert refund(str(refund_id)).startswith("later: unavailable")
+
+    row = refund_row(sql, refund_id)
+    assert (row.now, len(wallets.paypal.refunds), len(tries)) == ("requested", 1, 2)
+    assert row.sent_at is not None, "it may be there, so its key and its cover count from the first try on"
+
+
 @pytest.mark.parametrize("provider", ["adyen", "paypal", "mollie"])
 def test_a_refund_is_requested_once_and_is_on_its_way(wallets: Wallets, sql: Sql, provider: str) -> None:
     payment_id, _ = paid(wallets, provider)

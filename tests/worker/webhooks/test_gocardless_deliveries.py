@@ -234,3 +234,46 @@ def test_the_backfill_enters_what_could_not_be_delivered(shop: Shop) -> None:
     assert shop.statuses() == {"paid": 2}
     (refund,) = shop.sql("SELECT amount, status::text FROM refunds")
     assert (refund.amount, refund.status) == (40, "succeeded")
+
+
+@pytest.mark.parametrize("metadata", [{}, {"payment_id": "INV-4711"}, {"deployment": "another name of ours"}])
+def test_a_late_failure_finds_its_payment_by_any_name(shop: Shop, metadata: dict[str, str]) -> None:
+    """Staff and bookkeeping rewrite it, and a shop may get another PAYMENT_NAMESPACE."""
+    shop.app.extensions["providers"] = {"gocardless": KIT.provider(answer=shop, deployment="uniforms")}
+    (reference,) = shop.open()
+    process(str(shop.file(shop.bank.fulfil(reference))))
+    process(str(shop.file(shop.bank.happen(reference, "confirmed"))))
+    assert shop.statuses() == {"paid": 1}
+    late = shop.bank.happen(reference, "failed")
+    late["resource_metadata"] = metadata if metadata.get("payment_id") else metadata | {"payment_id": reference}
+    if not metadata:
+        del late["resource_metadata"]
+
+    process(str(shop.file(late)))
+
+    assert shop.statuses() == {"reversed": 1}
+
+
+def test_a_refund_of_the_dashboard_is_entered_by_its_event(shop: Shop) -> None:
+    (reference,) = shop.open()
+    shop.bank.pay(reference)
+    process(str(shop.file(shop.bank.events[-1])))
+    theirs = event("refunds", "created", 90, {}, refund="RFtheirs")
+    for status, expected in (("paid", "succeeded"), ("bounced", "failed")):
+        webhook = shop.file(theirs, shop.bank.give_back(reference, "RFdashboard", status, 4000))
+        process(str(webhook))
+        (refund,) = shop.sql("SELECT amount, status::text FROM refunds")
+        assert (state_of(shop.sql, webhook), refund.amount, refund.status) == ("applied", 40, expected)
+    webhook = shop.file(theirs)
+    process(str(webhook))
+    assert webhook_row(shop.sql, webhook).detail.startswith("not_ours: ")
+
+
+def test_the_end_of_a_session_leaves_a_debit_alone_whose_webhooks_are_late(shop: Shop) -> None:
+    (reference,) = shop.open(ends="now() - interval '1 minute'")
+    shop.bank.fulfil(reference)
+
+    expire()
+
+    (debit,) = shop.bank.debits.values()
+    assert (shop.statuses(), debit["status"]) == ({"processing": 1}, "pending_submission")

@@ -4,6 +4,7 @@ signed."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import permutations
 from typing import Any
@@ -21,8 +22,9 @@ from tests.providers.kits.mollie import SECRETS, event_body, sign
 from tests.webhook_bodies import state_of, status_of
 from tests.worker.conftest import webhook_row
 from tests.worker.other_providers import Wallets
+from worker.webhooks import look_ups
 from worker.webhooks.sweeping import sweep
-from worker.webhooks.task import process
+from worker.webhooks.task import WebhookFailedError, process
 
 SUMS = "SELECT amount_captured, amount_refunded, amount_lost, review_reason FROM payments"
 
@@ -156,9 +158,53 @@ def test_a_capture_that_failed_is_known_by_its_event(wallets: Wallets, sql: Sql)
     assert state_of(sql, delivery) == "applied"
     assert [row.status for row in sql("SELECT status::text FROM captures")] == ["refused"]
     alone = news(wallets, sign(event_body("capture.failed", made["id"])))
-    row = webhook_row(sql, alone)
-    assert (row.state, row.detail) != ("applied", None)
-    assert "payment is not named" in row.detail
+    assert state_of(sql, alone) == "duplicate", "by its name it is known here"
+
+
+def test_a_capture_of_ours_that_an_event_names_alone_leads_to_its_payment(wallets: Wallets, sql: Sql) -> None:
+    switch(wallets, capture="manual")
+    bank, reference = wallets.mollie, wallets.open("mollie").provider_ref
+    bank.authorize(reference)
+    bank.capturing = "pending"
+    made = bank.capture(reference, "240.00")
+    news(wallets, classic(reference))
+    assert status_of(sql, reference) == "authorized"
+    bank.settle(made["id"], "succeeded")
+
+    delivery = news(wallets, sign(event_body("capture.succeeded", made["id"])))
+
+    assert (state_of(sql, delivery), status_of(sql, reference)) == ("applied", "paid")
+
+
+def test_a_capture_that_nobody_knows_waits_without_a_call_and_is_then_not_ours(wallets: Wallets, sql: Sql) -> None:
+    switch(wallets, capture="manual")
+    bank, reference = wallets.mollie, wallets.open("mollie").provider_ref
+    made_before = len(bank.requests)
+    young, old = (
+        webhook_row(sql, news(wallets, sign(event_body("capture.succeeded", "cpt_theirs")), received_at=age))
+        for age in ("now()", "now() - interval '73 hours'")
+    )
+    assert (young.state, young.detail) == ("parked", "its payment is not here yet")
+    assert (old.state, old.detail) == ("ignored", "not_ours: of a payment that another service opened")
+    assert len(bank.requests) == made_before
+
+    bank.authorize(reference)
+    made = bank.capture(reference, "240.00")
+    delivery = news(wallets, sign(event_body("capture.succeeded", made["id"])), received_at="now()")
+    assert state_of(sql, delivery) == "parked"
+    news(wallets, classic(reference))
+    sweep()
+    process(str(delivery))
+    assert (state_of(sql, delivery), status_of(sql, reference)) == ("duplicate", "paid")
+
+
+def test_events_that_call_nobody_leave_the_circuit_as_it_is(
+    signed: Wallets, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[str] = []
+    monkeypatch.setattr(look_ups, "note_answered", noted.append)
+    news(signed, sign(event_body("capture.succeeded", "cpt_theirs")))
+    assert noted == []
 
 
 def test_json_without_a_right_signature_is_rejected_asks_nobody_and_is_kept_by_what_it_names(
@@ -258,6 +304,23 @@ def test_an_event_of_ours_that_is_before_its_payment_waits_for_it(signed: Wallet
     assert (state_of(sql, delivery), status_of(sql, made.provider_ref)) == ("applied", "paid")
 
 
+def test_an_event_of_ours_whose_payment_never_comes_is_failed_and_not_anothers(signed: Wallets, sql: Sql) -> None:
+    made = signed.open("mollie")
+    signed.mollie.pay(made.provider_ref)
+    (payment,) = sql("SELECT id FROM payments")
+    sql("TRUNCATE payments CASCADE")
+    paid = sign(event_body("payment.paid", made.provider_ref, signed.mollie.payments[made.provider_ref]))
+    delivery = signed.file("mollie", paid, received_at="now() - interval '73 hours'")
+    with suppress(WebhookFailedError):
+        process(str(delivery))
+        process(str(delivery))
+
+    row = webhook_row(sql, delivery)
+    assert (row.state, row.detail) == ("failed", f"its payment {payment.id} never came")
+    simple = sign(event_body("payment.paid", made.provider_ref))
+    assert state_of(sql, news(signed, simple, received_at="now() - interval '73 hours'")) == "ignored"
+
+
 def test_a_payment_that_is_here_is_looked_up_whatever_its_metadata_is(signed: Wallets, sql: Sql) -> None:
     reference = signed.open("mollie").provider_ref
     signed.mollie.pay(reference)
@@ -271,6 +334,59 @@ def test_a_payment_that_is_here_is_looked_up_whatever_its_metadata_is(signed: Wa
 def test_a_refund_that_mollie_does_not_list_is_not_ours(signed: Wallets, sql: Sql) -> None:
     row = webhook_row(sql, news(signed, sign(event_body("refund.refunded", "re_theirs"))))
     assert (row.state, row.detail.split(":")[0]) == ("ignored", "not_ours")
+
+
+def later(sql: Sql) -> None:
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL")
+
+
+def test_a_chargeback_whose_event_is_before_mollies_list_is_applied_once_it_is_listed(
+    signed: Wallets, sql: Sql
+) -> None:
+    bank, reference = signed.mollie, signed.open("mollie").provider_ref
+    bank.pay(reference)
+    news(signed, classic(reference))
+    delivery = news(signed, sign(event_body("chargeback.received", "chb_1")), received_at="now()")
+    row = webhook_row(sql, delivery)
+    assert (row.state, row.detail) == ("received", look_ups.NOT_SHOWN_YET)
+
+    bank.charge_back(reference, "60.00", "chb_1")
+    later(sql)
+    process(str(delivery))
+
+    assert state_of(sql, delivery) == "applied"
+    assert sums_of(sql) == [("240.00", "0.00", "60.00", "None")]
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_list_that_refuses_us_is_asked_again_and_drops_nothing(signed: Wallets, sql: Sql, status: int) -> None:
+    bank, reference = signed.mollie, signed.open("mollie").provider_ref
+    bank.pay(reference)
+    news(signed, classic(reference))
+    bank.charge_back(reference, "60.00", "chb_1")
+    error = httpx.Response(status, json={"status": status, "field": "limit"})
+    signed.app.extensions["providers"]["mollie"] = mollie.KIT.provider(*SECRETS, answer=lambda _: error)
+    delivery = news(signed, sign(event_body("chargeback.received", "chb_1")))
+    assert state_of(sql, delivery) == "received"
+
+    switch(signed)
+    later(sql)
+    process(str(delivery))
+    assert state_of(sql, delivery) == "applied"
+    assert sums_of(sql) == [("240.00", "0.00", "60.00", "None")]
+
+
+def test_a_refund_that_is_known_here_is_not_looked_for_in_a_list(signed: Wallets, sql: Sql) -> None:
+    bank, reference = signed.mollie, signed.open("mollie").provider_ref
+    bank.pay(reference)
+    bank.refund(reference, "re_1", "40.00", status="pending")
+    news(signed, classic(reference))
+    bank.refunds["re_1"]["status"] = "refunded"
+    made_before = len(bank.requests)
+
+    assert state_of(sql, news(signed, sign(event_body("refund.refunded", "re_1")))) == "applied"
+
+    assert [call.url.path for call in bank.requests[made_before:]] == [f"/v2/payments/{reference}"]
 
 
 def test_the_secret_that_matched_is_counted(signed: Wallets) -> None:

@@ -490,9 +490,7 @@ def test_what_waits_of_one_object_is_read_again_though_another_was_not_answered(
 
 
 @pytest.mark.parametrize("order", [("x", "y", "z"), ("z", "y", "x"), ("y", "x", "z")])
-def test_of_several_reasons_the_first_counts_in_its_own_words(
-    sql: Sql, naming: Naming, order: tuple[str, ...]
-) -> None:
+def test_of_several_reasons_the_first_counts_in_its_own_words(sql: Sql, naming: Naming, order: tuple[str, ...]) -> None:
     naming.objects |= {
         "x": ProviderRefusedError("404", reason=Decline.UNKNOWN_REFERENCE),
         "y": [],

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from checkout_service.providers.adapters.adyen.events import CODES, SAYS_NOTHING, Capturing, event_of, may_be_ours
@@ -24,7 +25,7 @@ from checkout_service.providers.base import (
     ProviderRefundEvent,
     UnreadableError,
 )
-from checkout_service.providers.fields import items, json_object, nested
+from checkout_service.providers.fields import items, json_object, nested, text
 from checkout_service.providers.raw_webhook import RawWebhook
 from checkout_service.providers.signatures import before_verification, header, matching, signed_digest
 
@@ -61,20 +62,23 @@ def parse_webhook(raw_webhook: RawWebhook, keys: Sequence[bytes], *, ours: Ours,
     events: list[ProviderEvent | ProviderRefundEvent] = []
     reasons, unreadable = [], None
     for number, item in enumerate(batch, start=1):
-        # Keys are shared between the merchant accounts of a company, so a verified item may be another's. The mode is
-        # not signed, and moves nothing: who could change it could as well have kept the webhook from us.
-        if of_other_mode or item.get("merchantAccountCode") != ours.account:
+        # Keys are shared between the merchant accounts of a company, so a verified item may be another's.
+        if item.get("merchantAccountCode") != ours.account:
             reasons.append(IgnoredReason.NOT_OURS)
             continue
         try:
             read = _read(item, raw_webhook, capturing)
         except UnreadableError as error:
+            if of_other_mode:
+                reasons.append(IgnoredReason.NOT_OURS)
+                continue
             unreadable = unreadable or f"item {number} of {len(batch)}: {error}"
             continue
         if isinstance(read, IgnoredReason):
-            reasons.append(read)
+            reasons.append(IgnoredReason.NOT_OURS if of_other_mode else read)
         else:
-            events.append(read)
+            # The mode is not signed: it takes no news from a payment that is here.
+            events.append(replace(read, foreign=True) if of_other_mode else read)
     if unreadable is not None and not events:
         raise UnreadableError(unreadable)
     first = next((reason for reason in IgnoredReason if reason in reasons), IgnoredReason.NOTHING_TO_RECORD)
@@ -88,12 +92,13 @@ def _read(
     code = item.get("eventCode")
     if code in SAYS_NOTHING:
         return IgnoredReason.NOTHING_TO_RECORD
+    if code not in CODES:
+        if may_be_ours(item):
+            text(item, "eventCode")
+        return IgnoredReason.UNKNOWN_TYPE  # whatever stands where codes that we know have names
     if not may_be_ours(item):
-        return IgnoredReason.NOT_OURS if code in CODES else IgnoredReason.UNKNOWN_TYPE
-    read = Item.of(item, raw_webhook.received_at)
-    if read.code not in CODES:
-        return IgnoredReason.UNKNOWN_TYPE
-    return event_of(read, capturing) or IgnoredReason.NOTHING_TO_RECORD
+        return IgnoredReason.NOT_OURS
+    return event_of(Item.of(item, raw_webhook.received_at), capturing) or IgnoredReason.NOTHING_TO_RECORD
 
 
 def signed_content(item: dict[str, Any]) -> bytes:

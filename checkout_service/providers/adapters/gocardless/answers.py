@@ -7,10 +7,11 @@ events are behind: they are made a moment after what they are about ("Events"), 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.payments.status import AttemptStatus, PaymentStatus, RefundStatus
 from checkout_service.providers.adapters.gocardless.history import History, collected, history_of
 from checkout_service.providers.adapters.gocardless.names import NAME, PAYMENT, REFUND, id_in, link_in, metadata_of
@@ -22,7 +23,7 @@ from checkout_service.providers.base import (
     Reference,
     UnreadableError,
 )
-from checkout_service.providers.entries import AttemptEntry, ClosedEntry, Entry, NoneUnderWayEntry
+from checkout_service.providers.entries import AttemptEntry, ClosedEntry, Entry, NoneUnderWayEntry, NoticeEntry
 from checkout_service.providers.fields import amount_from_minor, currency_of, moment_of, own_id, text
 from checkout_service.providers.redaction import kept
 
@@ -32,6 +33,9 @@ CANCELABLE: Final = frozenset({"pending_customer_approval", "pending_submission"
 """Statuses of a payment that no bank has yet."""
 
 CAME: Final = frozenset({"confirmed", "paid_out"})
+
+BEHIND_FOR: Final = timedelta(hours=1)
+"""Status and events may disagree for so long after the newest event; both are told again within moments ("Events")."""
 
 _OVER: Final = CAME | {"charged_back", "failed", "cancelled", "customer_approval_denied"}
 """Any other word is one for a debit on its way."""
@@ -84,14 +88,16 @@ def of_payment(
     reference: Reference,
     seen_at: datetime,
 ) -> Answer:
-    """All that is known of a payment. Raises ProviderUnavailableError while its events are behind its status."""
+    """All that is known of a payment. Raises ProviderUnavailableError while its events and its status do not fit."""
     payment_ref, status, money = id_in(held, "id", PAYMENT), text(held, "status"), money_of(held)
     history = history_of(payment_ref, events, **money)
-    _check_up_to_date(status, history)
+    _check_up_to_date(status, history, seen_at)
     found: Answer = [
         _event(held, reference, step.event_id, step.status, step.entries, occurred_at=step.at, **money)
         for step in history.steps
     ]
+    if history.whole and history.is_gone and status in CAME:
+        found.append(_unclear(held, reference, payment_ref, status, history))
     if not history.collected and status in CAME | {"charged_back"}:
         seen = f"lookup:{payment_ref}:{PaymentStatus.PAID.value}:{money['amount']}"
         capture: list[Entry] = [collected(payment_ref, **money)]
@@ -104,7 +110,7 @@ def of_payment(
     over = NoneUnderWayEntry(at=seen_at)
     if (failed := _failed(status, history)) is not None:
         ended, *others = failed
-        entries = [_failed_attempt(payment_ref, None if status == "cancelled" else history, seen_at)]
+        entries = [_failed_attempt(payment_ref, _decline(status, history), seen_at)]
         seen = f"lookup:{payment_ref}:{ended.value}:{history.tried_by}"
         found.append(_event(held, reference, seen, ended, [*entries, *others, over]))
     else:
@@ -135,8 +141,19 @@ def refund_of(made: dict[str, Any], reference: Reference, payment_ref: str) -> P
     )
 
 
+def sum_of(refunds: Sequence[dict[str, Any]], currency: str) -> int:
+    """The smallest units of those refunds that are not over in vain."""
+    given = [made for made in refunds if _REFUNDS.get(text(made, "status")) is not RefundStatus.FAILED]
+    for made in given:
+        amount_from_minor(made.get("amount"), currency)
+    return sum(made["amount"] for made in given)
+
+
 def closed_after_failure(reference: Reference, held: dict[str, Any]) -> ProviderEvent:
-    """That a payment which failed is over: nobody but ourselves would retry it, and its customer cannot."""
+    """That a payment which failed is over: its customer cannot pay any more.
+
+    Staff or GoCardless may retry it all the same. Money that comes then is entered, and the payment becomes paid.
+    """
     payment_ref = id_in(held, "id", PAYMENT)
     closed = ClosedEntry(status=PaymentStatus.FAILED)
     return _event(held, reference, f"lookup:{payment_ref}:closed", PaymentStatus.FAILED, [closed])
@@ -148,18 +165,33 @@ def money_of(held: dict[str, Any]) -> dict[str, Any]:
     return {"amount": amount_from_minor(held.get("amount"), currency), "currency": currency}
 
 
-def _check_up_to_date(status: str, history: History) -> None:
-    if not history.whole:
+def _check_up_to_date(status: str, history: History, seen_at: datetime) -> None:
+    """Raises ProviderUnavailableError where one of the two, status and events, was read before the other moved on."""
+    if not history.whole or history.newest is None:
         return
+    fresh = seen_at - history.newest < BEHIND_FOR
     behind = {
-        "failed": history.collected and not history.is_gone,
+        # Without its event the reason is not known, and an attempt keeps the first reason that it is given.
+        "failed": history.failed_at is None or (history.collected and not history.is_gone),
         "charged_back": not history.is_gone,
-        "confirmed": history.is_gone,
-        "paid_out": history.is_gone,
+        # Money that is back by the status and gone by old events is for a person, below.
+        "confirmed": history.is_gone and fresh,
+        "paid_out": history.is_gone and fresh,
     }
-    if behind.get(status, False):
+    on_its_way = status not in _OVER and history.failed_at is not None and not history.is_retried and fresh
+    if behind.get(status, on_its_way):
         # It did answer, so it is not taken for away.
         raise ProviderUnavailableError(f"its events do not tell yet how it became {status}", in_progress=True)
+
+
+def _unclear(
+    held: dict[str, Any], reference: Reference, payment_ref: str, status: str, history: History
+) -> ProviderEvent:
+    """That the events took what came, and the status says that it is there: a person has to look."""
+    ref = f"{payment_ref}:{history.movements}"
+    detail = f"by its events the money is gone, by its status it is {status}"
+    notice = NoticeEntry(reason=ReviewReason.DISPUTE_MISMATCH, ref=ref, detail=detail)
+    return _event(held, reference, f"lookup:{ref}:{status}", None, [notice])
 
 
 def _failed(status: str, history: History) -> tuple[PaymentStatus, *tuple[Entry, ...]] | None:
@@ -177,9 +209,16 @@ def _failed(status: str, history: History) -> tuple[PaymentStatus, *tuple[Entry,
     return None
 
 
-def _failed_attempt(payment_ref: str, history: History | None, at: datetime) -> AttemptEntry:
-    decline = None if history is None else _DECLINES.get(history.failed_by or "", Decline.DECLINED).value
-    return AttemptEntry(ref=payment_ref, status=AttemptStatus.FAILED, decline=decline, at=at)
+def _decline(status: str, history: History) -> Decline | None:
+    """Why a try brought nothing; None where nobody declined it, or where its event is not listed any more."""
+    if status == "failed":
+        return None if history.failed_at is None else _DECLINES.get(history.failed_by or "", Decline.DECLINED)
+    return Decline.DECLINED if status == "customer_approval_denied" else None
+
+
+def _failed_attempt(payment_ref: str, decline: Decline | None, at: datetime) -> AttemptEntry:
+    reason = None if decline is None else decline.value
+    return AttemptEntry(ref=payment_ref, status=AttemptStatus.FAILED, decline=reason, at=at)
 
 
 def _tried(payment_ref: str, history: History, seen_at: datetime) -> Sequence[Entry]:
@@ -187,7 +226,7 @@ def _tried(payment_ref: str, history: History, seen_at: datetime) -> Sequence[En
     if history.failed_at is None:
         return [AttemptEntry(ref=payment_ref, status=AttemptStatus.UNDER_WAY, at=seen_at)]
     retry = AttemptEntry(status=AttemptStatus.UNDER_WAY, at=seen_at)
-    return [_failed_attempt(payment_ref, history, history.failed_at), retry]
+    return [_failed_attempt(payment_ref, _decline("failed", history), history.failed_at), retry]
 
 
 def _under_way(held: dict[str, Any], reference: Reference, tried: str, entries: Sequence[Entry]) -> ProviderEvent:

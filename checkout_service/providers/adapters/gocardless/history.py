@@ -1,9 +1,10 @@
-"""What the events of one GoCardless payment tell of its money: pure, and by the events' own ids.
+"""What the events of one GoCardless payment tell of its money: pure, and by the payment's own id.
 
-A payment is collected once, under its own id. What goes again is a dispute by the id of the event that took it: a
-charge back, or a failure that the bank reported after the money was confirmed, days or weeks later. It comes back with
-``chargeback_cancelled``, or when a retry of the payment is confirmed. So a second charge back is another dispute, and
-what is read twice, or in parts, comes to the same. (API 2015-07-06, "Event actions", payments.)
+A payment is collected once, under its own id. What goes again is one dispute of that id, whose movements are counted:
+a charge back, or a failure that the bank reported after the money was confirmed, days or weeks later, takes the money;
+``chargeback_cancelled``, or a retry that is confirmed after a failure, brings it back. Events may be listed late: a
+part of them never has more movements than all, so what was read in parts comes to the same in the end. (API 2015-07-06,
+"Event actions", payments.)
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ _IN_ORDER: Final = (
 )
 """Of events of one moment, the one that goes before."""
 
+_COLLECTED: Final = frozenset({"confirmed", "paid_out", "charged_back"})
+"""Each tells that money came; the confirmation may not be listed."""
+
 _REASONS: Final = {
     "authorisation_disputed": DisputeReason.UNRECOGNIZED,
     "return_on_odfi_request": DisputeReason.UNRECOGNIZED,
@@ -42,7 +46,10 @@ _REASONS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One event that moved money: its id, when it was, what the payment became by it, and its entries."""
+    """One event that moved money: its name, when it was, what the payment became by it, and its entries.
+
+    ``event_id`` has the movement's number in it: by it the same event counts again when it turns out to be a later one.
+    """
 
     event_id: str
     at: datetime
@@ -53,24 +60,25 @@ class Step:
 @dataclass(slots=True, kw_only=True)
 class History:
     """A payment's events, read in their order. ``whole`` says that its beginning is among them: they are kept for
-    18 months. ``collected`` says that money came; ``returned`` or ``charged_back`` is the event by which it is gone
-    now. ``failed_by`` is the cause of the newest failure, which was at ``failed_at``; ``tried_by`` is the event that
-    began the newest try after one.
+    18 months. ``collected`` says that money came, ``movements`` how often it went and came back since. ``failed_by`` is
+    the cause of the newest failure, which was at ``failed_at``; ``tried_by`` is the event that began the newest try
+    after one, and ``is_retried`` says that it began after the newest failure. ``newest`` is of the newest event.
     """
 
     steps: list[Step] = field(default_factory=list)
     whole: bool = False
     collected: bool = False
-    returned: str | None = None
-    charged_back: str | None = None
+    movements: int = 0
     failed_by: str | None = None
     failed_at: datetime | None = None
     tried_by: str = ""
+    is_retried: bool = False
+    newest: datetime | None = None
 
     @property
     def is_gone(self) -> bool:
         """Whether what came is gone by now. It cannot go twice."""
-        return self.returned is not None or self.charged_back is not None
+        return self.movements % 2 == 1
 
 
 def history_of(payment_ref: str, events: Sequence[Mapping[str, Any]], *, amount: Decimal, currency: str) -> History:
@@ -78,38 +86,35 @@ def history_of(payment_ref: str, events: Sequence[Mapping[str, Any]], *, amount:
     of_payments = [event for event in events if text(event, "resource_type") == "payments"]
     read = sorted((_Event.of(event, payment_ref) for event in of_payments), key=_Event.place)
     history = History()
-    whole: dict[str, Any] = {"amount": amount, "currency": currency}
-    whole |= {"attempt_ref": payment_ref, "capture_ref": payment_ref}
+    whole: dict[str, Any] = {"ref": payment_ref, "attempt_ref": payment_ref, "capture_ref": payment_ref}
+    whole |= {"amount": amount, "currency": currency}
+    # A late failure since money was last here: only then a confirmation is one of a retry, and brings it back.
+    failed_late = False
     for event in {each.id: each for each in read}.values():
         entries: list[Entry] = []
         status = None
-        if event.action in {"confirmed", "paid_out", "charged_back"} and not history.collected:
+        history.newest = event.at
+        if event.action in _COLLECTED and not history.collected:
             history.collected, status = True, PaymentStatus.PAID
             entries.append(collected(payment_ref, amount, currency))
         match event.action:
             case "created":
                 history.whole = True
-            case "confirmed" if history.returned is not None:
-                entries.append(_dispute(history.returned, event, came_back=True, **whole))
-                history.returned = None
             case "failed":
-                history.failed_by, history.failed_at = event.cause, event.at
-                if history.collected and not history.is_gone:
-                    history.returned, status = event.id, PaymentStatus.REVERSED
-                    late = DisputeReason.BANK_CANNOT_PROCESS
-                    entries.append(_dispute(event.id, event, came_back=False, reason=late, **whole))
+                history.failed_by, history.failed_at, history.is_retried = event.cause, event.at, False
+                failed_late = history.collected
             case "resubmission_requested":
-                history.tried_by = event.id
-            case "charged_back" if not history.is_gone:
-                history.charged_back = event.id
-                reason = _REASONS.get(event.cause or "", DisputeReason.GENERAL)
-                status = PaymentStatus.REVERSED
-                entries.append(_dispute(event.id, event, came_back=False, reason=reason, **whole))
-            case "chargeback_cancelled" if history.charged_back is not None:
-                entries.append(_dispute(history.charged_back, event, came_back=True, **whole))
-                history.charged_back = None
+                history.tried_by, history.is_retried = event.id, True
+        goes = event.action in {"failed", "charged_back"} and history.collected and not history.is_gone
+        comes = event.action == "chargeback_cancelled" or (event.action == "confirmed" and failed_late)
+        if goes or (comes and history.is_gone):
+            history.movements += 1
+            status = PaymentStatus.REVERSED if goes else status
+            failed_late = failed_late and goes
+            entries.append(_movement(history.movements, event, **whole))
         if entries:
-            history.steps.append(Step(event_id=event.id, at=event.at, status=status, entries=entries))
+            step = f"{event.id}:{history.movements}" if history.movements else event.id
+            history.steps.append(Step(event_id=step, at=event.at, status=status, entries=entries))
     return history
 
 
@@ -146,16 +151,18 @@ class _Event:
         return self.at, order, self.id
 
 
-def _dispute(
-    ref: str, event: _Event, *, came_back: bool, reason: DisputeReason | None = None, **common: Any
-) -> DisputeEntry:
+def _movement(number: int, event: _Event, **common: Any) -> DisputeEntry:
+    """Movement ``number`` of a payment's one dispute: the odd ones take its money, the even ones bring it back."""
+    out = number % 2 == 1
+    reason = DisputeReason.BANK_CANNOT_PROCESS
+    if event.action == "charged_back":
+        reason = _REASONS.get(event.cause or "", DisputeReason.GENERAL)
     return DisputeEntry(
-        ref=ref,
         stage=DisputeStage.CHARGEBACK,
-        status=DisputeStatus.WON if came_back else DisputeStatus.LOST,
+        status=DisputeStatus.LOST if out else DisputeStatus.WON,
         at=event.at,
-        reason=reason,
-        step=2 if came_back else 1,
-        money_out=not came_back,
+        reason=reason if out else None,
+        step=number,
+        money_out=out,
         **common,
     )

@@ -61,6 +61,9 @@ def our_payment(metadata: Mapping[str, Any], deployment: str) -> UUID | None:
 
     ``deployment`` is our name of ourselves at accounts that others use too.
     """
-    if deployment and metadata.get("deployment") != deployment:
-        return None
-    return own_id(metadata.get("payment_id"))
+    return own_id(metadata.get("payment_id")) if is_ours(metadata, deployment) else None
+
+
+def is_ours(metadata: Mapping[str, Any], deployment: str) -> bool:
+    """Whether nothing in the metadata says that another shop wrote it."""
+    return not deployment or metadata.get("deployment") == deployment

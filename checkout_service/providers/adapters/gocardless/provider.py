@@ -25,6 +25,7 @@ from checkout_service.providers.adapters.gocardless.answers import (
     of_payment,
     of_request,
     refund_of,
+    sum_of,
 )
 from checkout_service.providers.adapters.gocardless.names import (
     BILLING_REQUEST,
@@ -40,7 +41,8 @@ from checkout_service.providers.adapters.gocardless.names import (
     our_payment,
 )
 from checkout_service.providers.adapters.gocardless.orders import billing_request, plain_flow, whole_flow
-from checkout_service.providers.adapters.gocardless.refusals import ConflictError, explain
+from checkout_service.providers.adapters.gocardless.refusals import ConflictError, TotalRefusedError, explain
+from checkout_service.providers.adapters.gocardless.spec import base_of
 from checkout_service.providers.adapters.gocardless.undelivered import Undelivered, after_of
 from checkout_service.providers.adapters.gocardless.webhooks import parse_delivery
 from checkout_service.providers.base import (
@@ -52,6 +54,7 @@ from checkout_service.providers.base import (
     ProviderRefundEvent,
     ProviderRefusedError,
     Reference,
+    ThinEvent,
     UnreadableError,
 )
 from checkout_service.providers.buyers import open_whole_or_plain
@@ -61,13 +64,15 @@ from checkout_service.providers.transport import Transport, bearer, bounded
 from checkout_service.providers.undelivered import UndeliveredPage
 from checkout_service.settings.provider_accounts import Account
 
-API_BASE: Final = "https://api.gocardless.com"
 VERSION: Final = "2015-07-06"
 """Of the API, the only one (gocardless-pro 3.22.0)."""
 
 PAGE: Final = 500
 MOST_PAGES: Final = 4
 """Of one list about one payment: far more than there can be."""
+
+TOTAL_TRIES: Final = 3
+"""How often a refund is tried whose sum is refused while nothing about its payment changes."""
 
 _NO_CAPTURE: Final = "GoCardless collects by itself: there is nothing to capture or to release"
 
@@ -86,8 +91,9 @@ class GoCardlessProvider:
         self._fallback = account.option("fallback") == "on"
         self._deployment = account.deployment
         self._keys = account.keys()
-        headers = bearer(account.option("access_token") or "") | {"GoCardless-Version": VERSION}
-        self._api = Transport(account.option("api_base") or API_BASE, headers=headers, explain=explain)
+        token = account.option("access_token") or ""
+        headers = bearer(token) | {"GoCardless-Version": VERSION}
+        self._api = Transport(account.option("api_base") or base_of(token), headers=headers, explain=explain)
         self._undelivered = Undelivered(self._api, self._deployment)
 
     def open(self, opening: Opening) -> Opened:
@@ -119,8 +125,13 @@ class GoCardlessProvider:
         return parse_delivery(raw_webhook, self._keys, deployment=self._deployment)
 
     def undelivered(self, *, since: datetime, after: str | None = None) -> UndeliveredPage:
-        """The deliveries that failed, and the refunds that somebody made in the dashboard, which name no payment."""
+        """The refunds that somebody made in the dashboard, and the deliveries that failed."""
         return self._undelivered.page(since=since, after=after)
+
+    def look_up_object(self, news: Sequence[ThinEvent]) -> ParsedWebhook:
+        """The payment of a refund that an event names without it."""
+        with bounded():
+            return self._undelivered.payment_of(news[0].object_ref)
 
     def look_up(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         seen_at = datetime.now(UTC)
@@ -135,11 +146,12 @@ class GoCardlessProvider:
     def cancel(self, reference: Reference) -> Sequence[ProviderEvent | ProviderRefundEvent]:
         """Cancel the billing request, or its payment while no bank has it; where neither can be, say how it stands.
 
-        A payment that failed is closed: its customer cannot pay any more.
+        A payment that we did not know of before is left alone: its customer has just authorised it, and whoever wants
+        it canceled knew of none. A payment that failed is closed: its customer cannot pay any more.
         """
         seen_at = datetime.now(UTC)
         with bounded():
-            payment_ref = _known_payment(reference)
+            payment_ref = known = _known_payment(reference)
             if payment_ref is None:
                 # Without a key: the first answer would come again, though a request moves on.
                 with suppress(_NotNow):
@@ -148,7 +160,7 @@ class GoCardlessProvider:
                 if payment_ref is None:
                     return self.look_up(reference)
             held = self._payment(payment_ref, reference)
-            if text(held, "status") in CANCELABLE:
+            if known is not None and text(held, "status") in CANCELABLE:
                 with suppress(_NotNow):
                     self._act(f"/payments/{payment_ref}")
                 held = self._payment(payment_ref, reference)
@@ -171,22 +183,12 @@ class GoCardlessProvider:
                 payment_ref = link_in(self._billing_request(reference), "payment_request_payment", PAYMENT)
             if payment_ref is None:
                 raise ProviderRefusedError("it has no payment yet", reason=Decline.NOT_IN_THIS_STATE)
-            # One that was asked for before is looked for first: its amount is part of the sum by now.
-            for made in self._listed("refunds", payment=payment_ref):
-                if metadata_of(made).get("refund_id") == str(refund_id):
-                    return [refund_of(made, reference, payment_ref)]
-            held = self._payment(payment_ref, reference)
-            before = held.get("amount_refunded", 0)
-            amount_from_minor(before, reference.currency)
             order = {
                 "amount": value,
-                "total_amount_confirmation": before + value,
                 "links": {"payment": payment_ref},
                 "metadata": self._metadata(reference) | {"refund_id": str(refund_id)},
             }
-            made = self._made("refunds", order, str(refund_id), REFUND)
-            if metadata_of(made).get("refund_id") != str(refund_id):
-                raise UnreadableError("the refund is another one")
+            made = self._refunded(order, reference, refund_id)
             return [refund_of(made, reference, payment_ref)]
 
     def capture(
@@ -219,6 +221,37 @@ class GoCardlessProvider:
             if held.get("id") != conflict.resource:
                 raise UnreadableError("the answer is about something else") from None
             return held
+
+    def _refunded(self, order: dict[str, Any], reference: Reference, refund_id: UUID) -> dict[str, Any]:
+        """The refund of this order, made now or before.
+
+        What GoCardless says was refunded may have a refund in it that came back, so the sum of its refunds is tried as
+        well. Where both are refused and nothing changes meanwhile, it is for staff.
+        """
+        payment_ref = order["links"]["payment"]
+        seen: list[int] | None = None
+        for _ in range(TOTAL_TRIES):
+            # One that was asked for before is looked for first: its amount is part of the sum by now.
+            refunds = self._listed("refunds", payment=payment_ref)
+            for made in refunds:
+                if metadata_of(made).get("refund_id") == str(refund_id):
+                    return made
+            refunded = self._payment(payment_ref, reference).get("amount_refunded", 0)
+            amount_from_minor(refunded, reference.currency)
+            sums = list(dict.fromkeys([refunded, sum_of(refunds, reference.currency)]))
+            if seen is not None and seen != sums:
+                raise TotalRefusedError("another refund of this payment is at work", in_progress=True)
+            seen = sums
+            for before in sums:
+                with suppress(TotalRefusedError):
+                    total = {"total_amount_confirmation": before + order["amount"]}
+                    made = self._made("refunds", order | total, str(refund_id), REFUND)
+                    if metadata_of(made).get("refund_id") != str(refund_id):
+                        raise UnreadableError("the refund is another one")
+                    return made
+        units = ", ".join(map(str, seen or ()))
+        message = f"GoCardless refuses the sum of all refunds; before this one we read {units} (smallest units)"
+        raise ProviderRefusedError(message, reason=Decline.NOT_IN_THIS_STATE)
 
     def _flow(self, order: dict[str, Any], key: str) -> dict[str, Any]:
         """A flow. One that was made by this key before cannot be read, but begun again, which answers the same."""

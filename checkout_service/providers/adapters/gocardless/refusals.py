@@ -26,6 +26,10 @@ _REASONS: Final = {
 _FIELDS: Final = {"amount": Decline.AMOUNT_REFUSED, "currency": Decline.CURRENCY_REFUSED}
 
 
+class TotalRefusedError(ProviderUnavailableError):
+    """The sum of all refunds that went with one is not what GoCardless reckons: most often, another is at work."""
+
+
 class ConflictError(ProviderRefusedError):
     """Something was made by this key before; ``resource`` is its id."""
 
@@ -35,7 +39,7 @@ class ConflictError(ProviderRefusedError):
 
 
 def explain(status: int, body: dict[str, Any]) -> Decline | None:
-    """The Decline of an error; None for its status's usual one. Raises ConflictError, or ProviderUnavailableError.
+    """The Decline of an error; None for its status's usual one. Raises ConflictError, or TotalRefusedError.
 
     The latter where refunds of one payment were requested at once: the sum that one told is not true any more.
     """
@@ -49,7 +53,7 @@ def explain(status: int, body: dict[str, Any]) -> Decline | None:
         links: dict[str, Any] = next((each["links"] for each in details if isinstance(each.get("links"), dict)), {})
         raise ConflictError(links.get("conflicting_resource_id"))
     if "total_amount_confirmation_invalid" in reasons:
-        raise ProviderUnavailableError("another refund of this payment is at work", in_progress=True)
+        raise TotalRefusedError("another refund of this payment is at work", in_progress=True)
     for reason in reasons:
         if reason in _REASONS:
             return _REASONS[reason]

@@ -117,20 +117,21 @@ class MollieProvider:
     def look_up_object(self, news: Sequence[ThinEvent]) -> ParsedWebhook:
         """The payment of a refund or a chargeback that a signed event names without it.
 
-        Mollie shows neither by its name alone, but lists those of the account from a given one on. It lists no
-        captures so: such an event, which nothing links to its payment, cannot be followed.
+        Mollie shows neither by its name alone, but lists those of the account from a given one on. Whether such a list
+        is ever behind its events is not documented, so what is not there may be later.
         """
         ref = news[0].object_ref
         name = next((name for prefix, name in LISTS.items() if ref.startswith(prefix)), None)
         if name is None:
-            raise UnreadableError("a capture whose payment is not named")
-        unknown = ProviderRefusedError("none of this name is listed", reason=Decline.UNKNOWN_REFERENCE)
+            raise UnreadableError("a name that Mollie lists nothing of")
+        unknown = ProviderRefusedError("none of this name is listed", reason=Decline.UNKNOWN_REFERENCE, lags=True)
         try:
             listed = self._api.call("GET", f"/{name}?from={quote(ref, safe='')}&limit=1")
         except ProviderRefusedError as error:
-            if error.reason is Decline.CREDENTIALS:
+            # Any other refusal says nothing of that name: it may be of our own request.
+            if error.reason is not Decline.UNKNOWN_REFERENCE:
                 raise
-            raise unknown from error  # how a list refuses a name that it does not have is not documented
+            raise unknown from error
         for item in items(nested(listed, "_embedded"), name):
             if item.get("id") == ref:
                 return ParsedWebhook(events=[ThinEvent(provider=NAME, provider_ref=text(item, "paymentId"))])

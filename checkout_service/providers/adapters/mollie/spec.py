@@ -51,6 +51,9 @@ spec = ProviderSpec(
         names=(
             "id",
             *(f"_embedded.entity.{name}" for name in ("metadata.payment_id", "metadata.refund_id", "paymentId", "id")),
+            # Of a payload that is the thing alone.
+            "metadata.payment_id",
+            "paymentId",
             "entityId",
             *(f"{holder}_links.{name}.href/payments" for holder, name in LINKS),
             "_links.entity.href",

@@ -27,6 +27,9 @@ from checkout_service.providers.signatures import header, matching, signed_hex
 
 PREFIX: Final = "sha256="
 
+EVENT: Final = "event"
+"""The resource of what tells by its type what happened."""
+
 PING: Final = "hook.ping"
 """What is sent where somebody tries a subscription."""
 
@@ -66,7 +69,9 @@ def verify(raw_webhook: RawWebhook, keys: Sequence[bytes]) -> int:
     """
     if not any(keys):
         raise UnverifiedError("MOLLIE_WEBHOOK_SECRETS is not set, so that no signed webhook can be verified")
-    claims = [claim.strip().removeprefix(PREFIX) for claim in header(raw_webhook, SIGNATURE).split(",")]
+    # A tab may stand around a comma as a space may (RFC 9110, 5.6.1).
+    signatures = header(raw_webhook, SIGNATURE, tabs=True)
+    claims = [claim.strip().removeprefix(PREFIX) for claim in signatures.split(",")]
     return matching(keys, lambda key: signed_hex(key, raw_webhook.body), claims)
 
 
@@ -80,6 +85,8 @@ def parse_event(raw_webhook: RawWebhook, *, mode: str, secret: int) -> ParsedWeb
     resource, entity = webhook.get("resource"), webhook
     if isinstance(resource, str) and resource in _ENTITIES:
         kind, entity_id = resource, text(webhook, "id")
+    elif isinstance(resource, str) and resource != EVENT and "type" not in webhook:
+        return ParsedWebhook(secret=secret, ignored=IgnoredReason.UNKNOWN_TYPE)
     else:
         word = text(webhook, "type")
         if word == PING:
@@ -94,10 +101,16 @@ def parse_event(raw_webhook: RawWebhook, *, mode: str, secret: int) -> ParsedWeb
     if isinstance(of_mode, str) and of_mode != mode:
         return ParsedWebhook(secret=secret, ignored=IgnoredReason.NOT_OURS)
     payment = entity_id if kind == "payment" else _payment_of(entity, webhook)
-    # All payments that we open carry our id.
-    foreign = kind == "payment" and "metadata" in entity and own_payment(entity) is None
+    own_id = own_payment(entity) if kind == "payment" else None
     thin_event = ThinEvent(
-        provider=NAME, provider_ref=payment or "", object_ref="" if payment else entity_id, foreign=foreign
+        provider=NAME,
+        provider_ref=payment or "",
+        # Mollie lists no captures of an account: one that is not known here waits for a look-up of its payment.
+        object_ref="" if payment or kind == "capture" else entity_id,
+        names=() if payment else (entity_id,),
+        # All payments that we open carry our id.
+        foreign=kind == "payment" and "metadata" in entity and own_id is None,
+        payment_id=own_id,
     )
     return ParsedWebhook(events=[thin_event], secret=secret)
 

@@ -9,7 +9,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from checkout_service.payments.status import AttemptStatus, CaptureStatus, PaymentStatus, RefundStatus
-from checkout_service.providers.adapters.paypal.movements import CAPTURES, authorized, captured, status_of
+from checkout_service.providers.adapters.paypal.movements import (
+    AUTHORIZATIONS,
+    CAPTURES,
+    authorized,
+    captured,
+    status_of,
+)
 from checkout_service.providers.adapters.paypal.resources import (
     KEPT,
     NAME,
@@ -18,6 +24,7 @@ from checkout_service.providers.adapters.paypal.resources import (
     money_if_any,
     own_part,
     own_reference,
+    state_of,
 )
 from checkout_service.providers.adapters.paypal.spec import MINOR_UNITS
 from checkout_service.providers.adapters.paypal.webhooks import REFUNDS
@@ -34,6 +41,8 @@ UNITS: Final = exceptions_of(MINOR_UNITS)
 """Currencies without decimals at PayPal, besides those of ISO 4217: HUF and TWD, and of cards COP and CRC."""
 
 _ORDER: Final = KEPT | {"purchase_units", "payments", "captures", "authorizations", "refunds", "intent"}
+
+_FAILED: Final = ":failed:"
 
 _LONGEST: Final = 200
 """Characters of an event id that lists what was seen; a longer list is told by its digest."""
@@ -60,10 +69,30 @@ def authorizations_of(unit: dict[str, Any]) -> list[dict[str, Any]]:
 def was_taken_up(unit: dict[str, Any]) -> bool:
     """Whether money came of it, is on its way or is authorized, so that it must not be taken up again.
 
-    A capture that was refused leaves the order to another method of the customer's.
+    A capture or an authorization that was refused leaves the order to another method of the customer's.
     """
-    statuses = [CAPTURES.get(text(capture, "status"), CaptureStatus.PENDING) for capture in captures_of(unit)]
-    return bool(_payments(unit, "authorizations")) or any(status is not CaptureStatus.REFUSED for status in statuses)
+    captures = [CAPTURES.get(text(held, "status")) for held in captures_of(unit)]
+    authorizations = [AUTHORIZATIONS.get(state_of(held)) for held in authorizations_of(unit)]
+    return any(status is not CaptureStatus.REFUSED for status in captures) or any(
+        status is not AttemptStatus.FAILED for status in authorizations
+    )
+
+
+def approved_at(order: dict[str, Any]) -> str:
+    """When it changed last, in letters and digits that sort like the time; '' where it does not tell.
+
+    That is no earlier than its last approval, and earlier than one to come.
+    """
+    return "".join(sign for sign in str(order.get("update_time", "")) if sign.isalnum())[:40]
+
+
+def is_declined(order: dict[str, Any], reference: Reference) -> bool:
+    """Whether the approval that it has was declined before: its customer knows that they did not pay, and has to
+    approve again.
+    """
+    own = f"lookup:{reference.provider_ref}{_FAILED}"
+    declined = [name.rpartition(":")[2] for name in reference.failed_events if name.startswith(own)]
+    return bool(declined) and approved_at(order) <= max(declined)
 
 
 def events_of(
@@ -120,10 +149,13 @@ def closing_event(reference: Reference, raw: dict[str, Any]) -> ProviderEvent:
     )
 
 
-def declined_event(reference: Reference, decline: Decline, raw: dict[str, Any]) -> ProviderEvent:
-    """The customer's method was declined before there was anything to name."""
+def declined_event(reference: Reference, decline: Decline, order: dict[str, Any], *, approved: str) -> ProviderEvent:
+    """The customer's method was declined. Its id tells which approval that was: the one that the order had
+    (``approved``), and what the refusal itself changed of the order is no other.
+    """
     entry = AttemptEntry(status=AttemptStatus.FAILED, decline=decline.value)
-    return _plain(reference, PaymentStatus.FAILED, [entry], raw, seen=f":failed:{decline.value}")
+    seen = f"{_FAILED}{decline.value}:{max(approved, approved_at(order))}"
+    return _plain(reference, PaymentStatus.FAILED, [entry], {"status": order["status"]}, seen=seen)
 
 
 def capture_event(
@@ -209,7 +241,8 @@ def _seen(reference: Reference, entries: Sequence[Entry]) -> str:
 def _mark(entry: Entry) -> str:
     match entry:
         case AttemptEntry():
-            return f"{entry.ref}={entry.status.value}{'.' if entry.rest_released else ''}"
+            why = f"({entry.pending.value})" if entry.pending else ""
+            return f"{entry.ref}={entry.status.value}{why}{'.' if entry.rest_released else ''}"
         case CaptureEntry():
             return f"{entry.ref}={entry.status.value}/{entry.amount.normalize():f}"
         case ClosedEntry():

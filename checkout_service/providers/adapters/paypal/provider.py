@@ -24,6 +24,7 @@ from checkout_service.providers.adapters.paypal.order_requests import order_of, 
 from checkout_service.providers.adapters.paypal.orders import (
     OPEN,
     UNITS,
+    approved_at,
     authorization_event,
     authorizations_of,
     capture_event,
@@ -31,6 +32,7 @@ from checkout_service.providers.adapters.paypal.orders import (
     closing_event,
     declined_event,
     events_of,
+    is_declined,
     refund_of,
     unit_of,
     voided_event,
@@ -147,7 +149,11 @@ class PayPalProvider:
             at = self._clock()
             order = self._call("GET", _path(reference))
             # A key of an order is forgotten after six hours: what was made of it is told by the order alone.
-            if text(order, "status") != "APPROVED" or reference.closed or was_taken_up(unit_of(order, reference)):
+            unit = unit_of(order, reference)
+            if text(order, "status") != "APPROVED" or reference.closed or was_taken_up(unit):
+                return events_of(order, reference, at=at)
+            # A refusal is told by the key alone, and an order may read APPROVED all the same.
+            if is_declined(order, reference):
                 return events_of(order, reference, at=at)
             return self._take_up(order, reference)
 
@@ -236,11 +242,16 @@ class PayPalProvider:
             raise UnreadableError("the order is over another amount than the payment")
         # A key brings back the refusal of a declined method too, so it changes when the customer approves another one.
         # PayPal keeps it for six hours. After that the order itself tells that it was authorized or captured before.
-        approved = "".join(sign for sign in str(order.get("update_time", "")) if sign.isalnum())
+        approved = approved_at(order)
         key = f"{step}-{reference.payment_id}-{approved}"[:100]
         at = self._clock()
         try:
-            return events_of(self._call("POST", f"{_path(reference)}/{step}", json={}, key=key), reference, at=at)
+            made = self._call("POST", f"{_path(reference)}/{step}", json={}, key=key)
+            events = events_of(made, reference, at=at)
+            refusal = None if was_taken_up(unit_of(made, reference)) else _refusal(events)
+            if refusal is None:
+                return events
+            return [declined_event(reference, refusal, made, approved=approved), *events]
         except ProviderRefusedError as error:
             if error.reason is Decline.CREDENTIALS:
                 raise
@@ -250,7 +261,7 @@ class PayPalProvider:
             if any(event.event_id for event in events):
                 return events
             if error.reason in DECLINED:
-                return [declined_event(reference, error.reason, {"status": order["status"]}), *events]
+                return [declined_event(reference, error.reason, order, approved=approved), *events]
             raise
 
     def _authorizations(self, reference: Reference) -> list[dict[str, Any]]:
@@ -318,6 +329,13 @@ def _attempt(reference: Reference) -> str:
     if not reference.attempt_ref:
         raise ProviderRefusedError("no authorization is known", reason=Decline.NOT_IN_THIS_STATE)
     return reference.attempt_ref
+
+
+def _refusal(events: Sequence[ProviderEvent | ProviderRefundEvent]) -> Decline | None:
+    """Why the last movement that these tell of was refused; None where none was."""
+    entries = [entry for event in events if isinstance(event, ProviderEvent) for entry in event.entries]
+    refused = [entry.decline for entry in entries if isinstance(entry, AttemptEntry) and entry.decline]
+    return Decline(refused[-1]) if refused else None
 
 
 def _first_ref(event: ProviderEvent) -> str:

@@ -145,7 +145,9 @@ def parse_event(raw_webhook: RawWebhook, *, secret: int) -> ParsedWebhook:
         return ParsedWebhook(events=disputes.events_of(webhook, resource), secret=secret)
     found = _own(resource)
     if kind == APPROVED:
-        thin_events = (ThinEvent(provider=NAME, provider_ref=found.provider_ref),) if found else ()
+        thin_events = (
+            [ThinEvent(provider=NAME, provider_ref=found.provider_ref, payment_id=found.payment_id)] if found else ()
+        )
         return ParsedWebhook(events=thin_events, secret=secret, ignored=IgnoredReason.NOT_OURS)
     if found is None and "id" not in resource:
         return ParsedWebhook(secret=secret)

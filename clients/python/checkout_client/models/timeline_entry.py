@@ -40,7 +40,7 @@ class TimelineEntry:
         outcome (str | Unset): Of an event. applied: it changed something; stale: it was known already; mismatch: it
             could not be counted, and a person has to look. Example: applied.
         entries (list[TimelineEntryEntriesItem] | Unset): Of an event: the entries that it was about, as it was
-            reported.
+            reported. For staff also notices, and why what is under way waits (`pending`: bank, review, account, other).
         of (None | str | Unset): Of a capture, a refund, a dispute: the provider's name of the attempt or capture.
         replaces (None | str | Unset): Of an attempt: the one in whose place it stands.
         expires_at (datetime.datetime | None | Unset): Of an attempt: the authorisation's end.
