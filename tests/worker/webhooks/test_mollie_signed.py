@@ -359,7 +359,7 @@ def test_a_chargeback_whose_event_is_before_mollies_list_is_applied_once_it_is_l
 
 
 @pytest.mark.parametrize("status", [400, 422])
-def test_a_list_that_refuses_us_is_asked_again_and_drops_nothing(signed: Wallets, sql: Sql, status: int) -> None:
+def test_a_list_that_refuses_us_is_called_again_and_drops_nothing(signed: Wallets, sql: Sql, status: int) -> None:
     bank, reference = signed.mollie, signed.open("mollie").provider_ref
     bank.pay(reference)
     news(signed, classic(reference))

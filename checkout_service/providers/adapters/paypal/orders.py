@@ -79,7 +79,7 @@ def was_taken_up(unit: dict[str, Any]) -> bool:
 
 
 def approved_at(order: dict[str, Any]) -> str:
-    """When it changed last, in letters and digits that sort like the time; '' where it does not tell.
+    """When it changed last, as a text that sorts like the time; '' where it does not tell.
 
     That is no earlier than its last approval, and earlier than one to come.
     """
