@@ -90,7 +90,7 @@ class Refund(Dated, Base):
     named_by_operator: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether ``provider_ref`` is what an operator copied, and no provider has confirmed yet."""
     made_for: Mapped[UUID | None] = mapped_column(ForeignKey("refunds.id"))
-    """The refund of ours that has failed here, and that the provider made as this one, as it says by our id, and over as
+    """The refund of ours that has failed here, and that the provider made as this one, as it says by our id, over as
     much: its pieces stay given back. Once it is said, it stays."""
 
 
