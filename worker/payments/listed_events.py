@@ -9,7 +9,8 @@ a run that ends early is gone on with by the next one. Within a window payments 
 finds them by the names that they bring.
 
 An object that cannot be read keeps no other back. The next runs list its window again and try it MOST_TRIES times in
-all, as long as others of its provider are read meanwhile; then it is given up, and the log has its name.
+all, as long as others of its provider are read meanwhile; then it is given up, and the log has its name. What the key
+may not read is left for MOST_REFUSED runs: of a kind that is refused a run tries one, and leaves the others.
 """
 
 from __future__ import annotations
@@ -73,6 +74,9 @@ MOST_SPARE: Final = 30
 MOST_TRIES: Final = 4
 """Runs that try an object in vain while others are answered; after that it is given up."""
 
+MOST_REFUSED: Final = 72
+"""The same of what the key may not read: of an hour each, as long as a webhook waits for that right."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -92,6 +96,8 @@ class _Left(Enum):
     """It has to wait for something of ours."""
     ANOTHER_TRY = auto()
     """It could not be read or entered, and may never be."""
+    REFUSED = auto()
+    """The key may not read it, or one of its kind, until somebody gives it that right."""
 
 
 class _News(NamedTuple):
@@ -126,7 +132,8 @@ class ListedEvents:
         self._is_answered = False
         self._in_vain_in_a_row = 0
         self._tried: list[str] = []
-        """Marks of the events that were tried in vain, and are not counted yet."""
+        self._refused: list[str] = []
+        """Marks of the events that were tried in vain, or refused, and are not counted yet."""
 
     def step(self, queries: StatusQueries) -> int:
         """Enter the next page or object; how many events that were.
@@ -188,8 +195,9 @@ class ListedEvents:
     def _conclude(self, until: datetime) -> None:
         """Count what was tried in vain, and keep the place if nothing up to here is left."""
         if self._is_answered:  # else it is not the objects' own fault, for all that we know
-            _count_tries(self.name, self._tried)
-            self._tried = []
+            _count_tries(self.name, "tried in vain", self._tried, most=MOST_TRIES)
+            _count_tries(self.name, "refused", self._refused, most=MOST_REFUSED)
+            self._tried, self._refused = [], []
         if self._whole and self._mark:
             reached = min(until, self._begun - OVERLAP)
             cache().put(self._mark, reached.isoformat().encode(), seconds=int(FARTHEST.total_seconds()))
@@ -207,7 +215,7 @@ class ListedEvents:
                 continue  # a payment of another service
             of_object = [marks[event_id] for event_id in each.event_ids if event_id in marks]
             if each.rank in self._refused_ranks:
-                self._leave(each, _Left.ANOTHER_TRY, of_object)
+                self._leave(each, _Left.REFUSED, of_object)
                 continue
             if self._read_of_rank[each.rank] >= (MOST_SPARE if each.spare else MOST_READ):
                 self._leave(each, _Left.ANOTHER_RUN, of_object)
@@ -227,6 +235,8 @@ class ListedEvents:
         self._whole = False
         if left is _Left.ANOTHER_TRY:
             self._tried += marks
+        elif left is _Left.REFUSED:
+            self._refused += marks
 
     def _entered(self, queries: StatusQueries, news: _News, *, is_here: bool) -> tuple[int, _Left]:
         """How many events an object told, and what is left to do. ``is_here`` of a payment that is known.
@@ -251,9 +261,10 @@ class ListedEvents:
             if reason is Decline.UNKNOWN_REFERENCE and not is_here:
                 self._is_answered = True
                 return 0, _Left.NOTHING  # there is none for this account, and so none of ours
+            log.warning("listed_object_not_read", provider=self.name, object_ref=ref, error=str(error))
             if reason is Decline.CREDENTIALS:
                 self._refused_ranks.add(news.rank)
-            log.warning("listed_object_not_read", provider=self.name, object_ref=ref, error=str(error))
+                return 0, _Left.REFUSED
             return 0, _Left.ANOTHER_TRY
         note_answered(self.name)
         self._in_vain_in_a_row = 0
@@ -331,20 +342,17 @@ def _left_of(events: Sequence[ProviderEvent | ProviderRefundEvent], outcomes: Se
     return _Left.LOOK_AGAIN if parked else _Left.NOTHING
 
 
-def _count_tries(provider: str, marks: Sequence[str]) -> None:
-    """Count one more try of these events, by their marks, and give up those that had their last."""
-    before = cache().values([_tries(mark) for mark in marks])
+def _count_tries(provider: str, how: str, marks: Sequence[str], *, most: int) -> None:
+    """Count one more run that ended like this for these events, by their marks, and give up those that had ``most``."""
+    counts = {mark: f"{how}:{mark}" for mark in marks}
+    before = cache().values(list(counts.values()))
     by_count: defaultdict[int, list[str]] = defaultdict(list)
-    for mark in marks:
-        kept = before.get(_tries(mark), b"")
+    for mark, name in counts.items():
+        kept = before.get(name, b"")
         by_count[1 + (int(kept) if kept.isdigit() else 0)].append(mark)
     for count, of_count in by_count.items():
-        cache().put_many([_tries(mark) for mark in of_count], str(count).encode(), seconds=REMEMBERED_FOR)
-        if count >= MOST_TRIES:
+        cache().put_many([counts[mark] for mark in of_count], str(count).encode(), seconds=REMEMBERED_FOR)
+        if count >= most:
             cache().put_many(of_count, b"1", seconds=REMEMBERED_FOR)
             for mark in of_count:
                 log.error("listed_event_given_up", provider=provider, event_id=mark.rpartition(":")[2], tries=count)
-
-
-def _tries(mark: str) -> str:
-    return f"tried in vain:{mark}"

@@ -305,8 +305,13 @@ LASTING = {name: answer for name, answer in WRONG.items() if name != "a proxy's 
 
 @pytest.mark.parametrize("answer", LASTING.values(), ids=LASTING.keys())
 def test_an_object_that_cannot_be_read_keeps_no_other_back_and_is_given_up_in_the_end(
-    sql: Sql, bank: StripeBank, answers: Callable[[Answering], str], answer: httpx.Response
+    sql: Sql,
+    bank: StripeBank,
+    answers: Callable[[Answering], str],
+    answer: httpx.Response,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(listed_events, "MOST_REFUSED", listed_events.MOST_TRIES)
     insert_payment(sql, provider="stripe", provider_ref=OURS)
     pay(bank)
     bad = happened(bank, "radar.early_fraud_warning.created", WARNING, 1, ago=timedelta(hours=5))
@@ -353,6 +358,27 @@ def test_what_a_key_may_not_read_is_requested_once_a_run(
 
     answers(seen)
     assert len([path for path in requested if "radar" in path]) == 1
+
+
+def test_what_a_key_may_not_read_is_entered_once_it_may(
+    sql: Sql, bank: StripeBank, answers: Callable[[Answering], str]
+) -> None:
+    insert_payment(sql, provider="stripe", provider_ref=OURS)
+    pay(bank)
+    bank.refunds[REFUND] = refund(payment_intent="pi_of_another_service")
+    happened(bank, "refund.created", REFUND, 1)
+    for number in range(2, 4):
+        bank.objects[f"du_{number}"] = dispute("needs_response", 0, id=f"du_{number}", payment_intent=OURS)
+        happened(bank, "charge.dispute.created", f"du_{number}", number)
+    for number in range(4, 6 + 2 * listed_events.MOST_TRIES):  # something is answered in each run
+        bank.refunds[f"re_{number}"] = refund(id=f"re_{number}", payment_intent="pi_of_another_service")
+        happened(bank, "refund.created", f"re_{number}", number)
+        answers(but_for(bank, problem(403), "disputes"))
+    assert sql("SELECT count(*) AS count FROM disputes")[0].count == 0
+
+    answers(bank)
+
+    assert sql("SELECT count(*) AS count FROM disputes")[0].count == 2
 
 
 def test_three_objects_in_a_row_without_an_answer_end_the_walk_and_then_stripe_is_left_alone(
