@@ -11,8 +11,11 @@ from typing import Final
 from checkout_service.cache import cache
 from checkout_service.database.engine import history
 
-REMEMBERED_FOR: Final = 4 * 86_400
-"""Seconds for which an event that was dealt with is not looked at again, though it is listed, or fails to arrive."""
+REMEMBERED_FOR: Final = 30 * 86_400
+"""Seconds for which an event that was dealt with is not looked at again, though it is listed, or fails to arrive.
+
+As far back as a list goes: a walk that lies behind would read again what came while it caught up.
+"""
 
 
 def marks_of(provider: str, event_ids: Iterable[str]) -> dict[str, str]:

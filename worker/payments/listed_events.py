@@ -5,8 +5,9 @@ from the list before, is known by its id and costs nothing but its line in the l
 once a window, and so many of a rank a run.
 
 The list is walked in windows of time, the oldest first, and where a whole window was entered it is never listed again:
-a run that ends early is gone on with by the next one. Within a window payments come first, since what is about them
-finds them by the names that they bring.
+a run that ends early is gone on with by the next one. A walk that lies behind has the last hour first in each run, so
+that what is missed now does not wait for all that lies before it. Within a window payments come first, since what is
+about them finds them by the names that they bring.
 
 An object that cannot be read keeps no other back. The next runs list its window again and try it MOST_TRIES times in
 all, as long as others of its provider are read meanwhile; then it is given up, and the log has its name. What the key
@@ -54,6 +55,9 @@ FARTHEST: Final = timedelta(days=30)
 OVERLAP: Final = timedelta(hours=1)
 """What is listed once more: an event may stand in the list later than its time says."""
 
+LITTLE: Final = 2 * OVERLAP
+"""By which a walk may lie behind, besides, and is gone on with at once: an hourly run, or two."""
+
 SPAN: Final = timedelta(minutes=10)
 """The first window of a run; the next are twice as long while they hold little."""
 
@@ -62,6 +66,9 @@ LONGEST: Final = timedelta(days=1)
 
 MOST_PAGES: Final = 10
 """Of a window: one that holds more is left, and a shorter one is listed in its place."""
+
+MOST_NEW_PAGES: Final = 30
+"""Of the last hour where the walk lies behind: the rest of a run's time is for what lies before."""
 
 FEW_PAGES: Final = 2
 
@@ -155,9 +162,22 @@ class ListedEvents:
             return None
 
     def _walk(self, queries: StatusQueries) -> Iterator[int]:
-        """Window after window; yields how many events were entered, after each page and each object."""
+        """The list since its place; yields how many events were entered, after each page and each object."""
         # The provider's clock may be ahead of ours, and counts whole seconds.
-        begin, end, span = self._since, self._begun + SHORTEST, SPAN
+        newest, end = self._begun - OVERLAP, self._begun + SHORTEST
+        if self._since >= newest - LITTLE:
+            yield from self._windows(queries, self._since, end)
+            return
+        yield from self._windows(queries, newest, end, most_pages=MOST_NEW_PAGES)
+        # What it left is no other run's yet: the place will come to it, and then it counts.
+        self._whole, self._tried, self._refused = True, [], []
+        yield from self._windows(queries, self._since, newest)
+
+    def _windows(
+        self, queries: StatusQueries, begin: datetime, end: datetime, *, most_pages: int | None = None
+    ) -> Iterator[int]:
+        """Window after window. With ``most_pages`` it ends after so many, keeps no place and counts no tries."""
+        span, listed = SPAN, 0
         while begin < end:
             until = min(begin + span, end)
             events: list[UndeliveredEvent] = []
@@ -169,13 +189,17 @@ class ListedEvents:
                 yield 0
                 if pages >= MOST_PAGES and span > SHORTEST:
                     break
-            if after is not None:
+            listed += pages
+            if after is not None and (most_pages is None or listed < most_pages):
                 span = max(span / 4, SHORTEST)
                 continue
             # What is listed again by the next run may have its payment here by then.
             yield from self._enter(queries, events, last=until <= self._begun - OVERLAP)
-            self._conclude(until)
             begin = until
+            if most_pages is None:
+                self._conclude(until)
+            elif listed >= most_pages:
+                return
             if pages <= FEW_PAGES:
                 span = min(span * 2, LONGEST)
 
