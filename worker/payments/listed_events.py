@@ -265,7 +265,7 @@ class ListedEvents:
     def _entered(self, queries: StatusQueries, news: _News, *, is_here: bool) -> tuple[int, _Left]:
         """How many events an object told, and what is left to do. ``is_here`` of a payment that is known.
 
-        Raises ProviderUnavailableError where the provider is away.
+        Raises ProviderUnavailableError where the provider is away, and DatabaseUnavailableError.
         """
         self._check_circuit()
         ref = news.events[0].object_ref
@@ -282,9 +282,9 @@ class ListedEvents:
             note_answered(self.name)
             self._in_vain_in_a_row = 0
             reason = error.reason if isinstance(error, ProviderRefusedError) else None
-            if reason is Decline.UNKNOWN_REFERENCE and not is_here:
+            if reason is Decline.UNKNOWN_REFERENCE and not is_here and not references([(self.name, ref)]):
                 self._is_answered = True
-                return 0, _Left.NOTHING  # there is none for this account, and so none of ours
+                return 0, _Left.NOTHING  # there is none for this account, and none here
             log.warning("listed_object_not_read", provider=self.name, object_ref=ref, error=str(error))
             if reason is Decline.CREDENTIALS:
                 self._refused_ranks.add(news.rank)

@@ -555,6 +555,25 @@ def test_a_refused_object_is_not_requested_again(bank: StripeBank) -> None:
     assert reads(bank) == ["/v1/refunds/re_gone"]
 
 
+@pytest.mark.usefixtures("stripe_worker")
+def test_a_refund_that_is_here_is_requested_again_though_stripe_does_not_show_it(sql: Sql, bank: StripeBank) -> None:
+    insert_payment(sql, provider="stripe", provider_ref=OURS)
+    pay(bank)
+    bank.refunds[REFUND] = refund(payment_intent=OURS, amount=4000, metadata={}, status="pending")
+    happened(bank, "payment_intent.succeeded", OURS, 1)
+    happened(bank, "refund.created", REFUND, 2)
+    backfill()
+    done = bank.refunds.pop(REFUND) | {"status": "succeeded"}
+    happened(bank, "refund.updated", REFUND, 3)
+
+    backfill()
+    bank.refunds[REFUND] = done
+    backfill()
+
+    (row,) = sql("SELECT status FROM refunds")
+    assert row.status == "succeeded"
+
+
 def test_a_provider_that_is_away_ends_the_walk_and_nothing_is_marked(
     sql: Sql, make_worker: MakeWorker, bank: StripeBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
