@@ -27,10 +27,14 @@ class UndeliveredEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndeliveredPage:
-    """Some of the undelivered events, and where to go on if there are more."""
+    """Some of the undelivered events, and where to go on if there are more.
+
+    ``whole`` is False where some could not be listed: the next far walk is for these too.
+    """
 
     events: Sequence[UndeliveredEvent]
     after: str | None = None
+    whole: bool = True
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+import structlog
 
 from checkout_service.providers.adapters.gocardless.provider import GoCardlessProvider
 from checkout_service.providers.base import Decline, ProviderRefusedError, ThinEvent
@@ -73,7 +74,12 @@ def test_refunds_that_cannot_be_listed_end_no_walk_of_webhooks() -> None:
         def answer(request: httpx.Request, answered: httpx.Response = answered) -> httpx.Response:
             return answered if request.url.path == "/refunds" else bank(request)
 
-        assert all_pages(KIT.provider(answer=answer)) == [("WB1", [str(PAYMENT_ID)])]
+        provider = KIT.provider(answer=answer)
+        assert all_pages(provider) == [("WB1", [str(PAYMENT_ID)])]
+        with structlog.testing.capture_logs() as lines:
+            assert not provider.undelivered(since=SINCE).whole
+        assert [line["event"] for line in lines] == ["undelivered_refunds_not_listed"]
+    assert KIT.provider(answer=bank).undelivered(since=SINCE).whole
 
 
 def test_large_webhooks_are_read_one_by_one() -> None:

@@ -153,12 +153,13 @@ class UndeliveredWalk:
             # Perhaps it is the place that it does not know any more.
             self._forget_place()
             raise
+        self._whole = self._whole and page.whole
         return _Page(self.name, page.events, after=page.after, listed_at=listed_at)
 
     def _go_on(self, after: str | None) -> None:
         self._page = None
         if after is not None:
-            self._place = self._place._replace(after=after)
+            self._place = self._place._replace(after=after, far=self._place.far and self._whole)
             if self._kept_as:
                 self._place.keep(self._kept_as)
             return

@@ -44,6 +44,7 @@ class Keeper(ScriptedProvider):
         self.kept: dict[str, Sequence[str]] = {}
         self.listed: list[tuple[timedelta, str | None]] = []
         self.lists_for = 0.0
+        self.lists_all = True
         self.known_places: set[str] | None = None
         self._clock = clock
 
@@ -58,7 +59,9 @@ class Keeper(ScriptedProvider):
             return UndeliveredPage(events=())
         thin = [ThinEvent(provider=self.name, provider_ref=each) for each in self.kept[ids[place]]]
         following = ids[place] if place + 1 < len(ids) else None
-        return UndeliveredPage(events=[UndeliveredEvent(event_id=ids[place], events=thin)], after=following)
+        return UndeliveredPage(
+            events=[UndeliveredEvent(event_id=ids[place], events=thin)], after=following, whole=self.lists_all
+        )
 
     def look_up(self, reference: Reference) -> Any:
         self._clock.now += WORK_FOR / A_RUN
@@ -198,6 +201,28 @@ def test_a_place_of_another_release_is_none(
 
     assert run(keeper) == list(keeper.kept["1"])
     assert keeper.listed[0][0] == pytest.approx(FAR, abs=timedelta(minutes=1))
+
+
+def test_a_far_walk_that_could_not_list_all_is_begun_anew(sql: Sql, keeper: Keeper) -> None:
+    keeper.kept["1"] = payments(sql, 1)
+    for lists_all in (False, True, True):
+        keeper.lists_all = lists_all
+        run(keeper)
+
+    assert [since > NEAR * 2 for since, _ in keeper.listed] == [True, True, False]
+
+
+def test_a_far_walk_that_could_not_list_all_is_begun_anew_though_another_run_ends_it(keeper: Keeper) -> None:
+    keeper.kept = {"1": ["pi_elsewhere"], "0": ["pi_elsewhere"]}
+    keeper.lists_for, keeper.lists_all = WORK_FOR, False
+    run(keeper)
+    keeper.lists_for, keeper.lists_all = 0, True
+    run(keeper)
+    assert keeper.places[:2] == [None, "1"], "the second run ends the walk of the first"
+    keeper.listed.clear()
+    run(keeper)
+
+    assert keeper.listed[0][0] > NEAR * 2
 
 
 def test_the_look_ups_of_one_provider_leave_the_others_their_turns(

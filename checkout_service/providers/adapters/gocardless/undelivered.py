@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import structlog
+
 from checkout_service.providers.adapters.gocardless.names import (
     NAME,
     PAYMENT,
@@ -39,6 +41,8 @@ REFUNDS: Final = 100
 
 _REFUNDS, _WEBHOOKS = "refunds", "webhooks"
 
+log = structlog.get_logger(__name__)
+
 
 class Undelivered:
     """Walks along refunds first, then along failed webhooks. Thread-safe."""
@@ -55,9 +59,9 @@ class Undelivered:
                 return self._failed_webhooks(since, cursor)
             try:
                 return self._refunds(since, cursor)
-            except (UnreadableError, ProviderRefusedError):
-                # Where the token is no good, the other walk says so.
-                return UndeliveredPage(events=(), after=f"{_WEBHOOKS}:")
+            except (UnreadableError, ProviderRefusedError) as error:
+                log.warning("undelivered_refunds_not_listed", provider=NAME, error=str(error))
+                return UndeliveredPage(events=(), after=f"{_WEBHOOKS}:", whole=False)
 
     def payment_of(self, refund_ref: str) -> ParsedWebhook:
         """The payment that a refund is of, by its name or by ours. Raises one of the errors of a call."""
