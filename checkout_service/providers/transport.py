@@ -44,6 +44,12 @@ _USUAL: Final = {
     410: Decline.UNKNOWN_REFERENCE,
 }
 
+_GONE: Final = {httpx.codes.NOT_FOUND, httpx.codes.GONE}
+"""Another server on the way, or at a wrong base address, answers these as well. Without an object in the body that is
+no word of the provider's, and what is taken for one ends news of money for good."""
+
+_NO_OBJECT: Final[dict[str, Any]] = {}
+
 
 def basic(user: str, password: str) -> dict[str, str]:
     """The header of HTTP's basic authentication (RFC 7617)."""
@@ -206,6 +212,8 @@ class Transport:
                 raise ProviderUnavailableError(f"{call}: another call with this key is at work", in_progress=True)
             if reason is None and status in {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS}:
                 raise LaterError(f"{call}: status {status}", pause=answer.retry_after)
+            if reason is None and status in _GONE and error is _NO_OBJECT:
+                raise UnreadableError(f"{call}: status {status} without an object that says so")
             reason = reason or _USUAL.get(status, Decline.OTHER)
             message = f"{call}: status {status}, {reason.value}"
             raise ProviderRefusedError(message, reason=reason, answer=answer_in_short(status, error))
@@ -243,4 +251,4 @@ def _error_body(content: bytes) -> dict[str, Any]:
     try:
         return json_object(content)
     except UnreadableError:
-        return {}
+        return _NO_OBJECT

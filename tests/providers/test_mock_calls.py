@@ -57,7 +57,7 @@ def test_a_reference_is_one_step_of_the_path() -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         requests.append(request)
-        return httpx.Response(404)
+        return httpx.Response(404, json={})
 
     for call in ("look_up", "cancel"):
         with pytest.raises(ProviderRefusedError):
@@ -81,7 +81,7 @@ ANSWERS: dict[str, tuple[httpx.Response, type[ProviderError]]] = {
     "broken": (httpx.Response(500), ProviderUnavailableError),
     "away": (httpx.Response(503, text="<html>"), ProviderUnavailableError),
     "refused": (httpx.Response(402, json={}), ProviderRefusedError),
-    "unknown": (httpx.Response(404), ProviderRefusedError),
+    "unknown": (httpx.Response(404, json={}), ProviderRefusedError),
     "a redirect": (httpx.Response(302, headers={"Location": "http://elsewhere.test/"}), UnreadableError),
     "no JSON": (httpx.Response(200, text="<html>"), UnreadableError),
     "deep": (httpx.Response(200, text="[" * 100_000), UnreadableError),

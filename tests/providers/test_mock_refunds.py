@@ -210,7 +210,7 @@ def test_a_refund_goes_to_its_own_payment() -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         requests.append(request)
-        return httpx.Response(404)
+        return httpx.Response(404, json={})
 
     provider = MockProvider(Account(options={"api_base": Secret("http://provider.test")}))
     assert provider._api

@@ -123,7 +123,6 @@ def test_a_wait_that_the_provider_asks_for_is_kept_if_there_is_time(pauses: list
         (400, Decline.OTHER),
         (401, Decline.CREDENTIALS),
         (403, Decline.CREDENTIALS),
-        (404, Decline.UNKNOWN_REFERENCE),
         (422, Decline.OTHER),
     ],
 )
@@ -133,6 +132,17 @@ def test_a_refusal_has_a_reason_by_its_status(status: int, reason: Decline) -> N
 
     assert caught.value.reason is reason
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_that_a_thing_is_unknown_is_believed_with_an_object_alone(status: int) -> None:
+    with pytest.raises(ProviderRefusedError) as caught:
+        calling(Server(httpx.Response(status, json={"status": status}))).call("GET", "/thing")
+    assert caught.value.reason is Decline.UNKNOWN_REFERENCE
+
+    for body in ("<html>no route", "", "[]"):
+        with pytest.raises(UnreadableError):
+            calling(Server(httpx.Response(status, text=body))).call("GET", "/thing")
 
 
 def test_a_provider_explains_its_own_errors() -> None:

@@ -47,7 +47,7 @@ class MockBank:
                 held = self.payments.get(reference)
             case _:
                 held = None
-        return httpx.Response(404) if held is None else httpx.Response(200, json=held)
+        return httpx.Response(404, json={}) if held is None else httpx.Response(200, json=held)
 
     def pay(self, provider_ref: str) -> None:
         self.payments[provider_ref]["status"] = "paid"
