@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 
+from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.providers.base import (
     Decline,
     IgnoredReason,
@@ -187,6 +188,8 @@ class LookUps:
         except ProviderUnavailableError as away:
             found.unavailable = str(away)
             return None
+        except DatabaseUnavailableError:  # no fault of the webhook's: as wherever the database goes away
+            raise
         except Exception as broken:  # noqa: BLE001 (told apart below)
             if isinstance(broken, ProviderRefusedError) and broken.reason is Decline.CREDENTIALS:
                 found.unavailable = str(broken)  # ours to mend, and until then the provider is as good as away
