@@ -65,7 +65,7 @@ def test_it_is_erased(moved: UUID, sql: Sql) -> None:
     assert row.erased_at is not None
 
 
-def test_it_is_exported_too_where_the_look_up_also_told_what_was_known(
+def test_it_is_exported_too_where_the_look_up_also_has_what_was_known(
     scripted: ScriptedProvider, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That event stays with the webhook that it first came by, and this one is applied by its other payment."""
