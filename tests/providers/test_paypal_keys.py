@@ -208,6 +208,29 @@ def test_a_movement_that_is_refused_at_once_refuses_that_approval(
 
     assert taken_up(bank) == 1
 
+    # The next method is refused without a movement, while the order has the one that was refused before.
+    bank.approve(reference.provider_ref)
+    bank.payments[reference.provider_ref]["update_time"] = "2026-11-25T20:00:00Z"
+    bank.declines, bank.stays_approved = 1, True
+    known = declined(provider, known)
+    assert taken_up(bank) == 1
+
+    bank.later(hours=7)
+    provider.look_up(known)
+
+    assert taken_up(bank) == 1
+
+
+def test_a_decline_that_names_no_moment_bars_no_later_approval() -> None:
+    """As the release before recorded them."""
+    bank = PayPalBank()
+    provider, reference, _ = at(bank)
+    known = replace(reference, failed_events=(f"lookup:{reference.provider_ref}:failed:declined",))
+    bank.approve(reference.provider_ref)
+
+    assert statuses(provider.look_up(known)) == [PaymentStatus.PAID]
+    assert taken_up(bank) == 1
+
 
 def test_an_order_that_was_opened_twice_makes_money_of_the_one_that_its_customer_has() -> None:
     """To open has no order to look at: the first one's id was in the answer that got lost, so nobody can approve it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.providers.base import (
     Decline,
     IgnoredReason,
@@ -135,7 +137,7 @@ class LookUps:
         What is answered counts, whatever is wrong with another payment of the webhook: that alone is asked about again.
         """
         webhook, found = reading.webhook, _Found(reading)
-        to_look_up = [(self._by_name(thin_event), thin_event) for thin_event in reading.thin_events]
+        to_look_up = [(self._by_name(thin_event), thin_event) for thin_event in _in_turn(reading)]
         is_over = False
         for thin_event, own in to_look_up:  # which grows by what objects lead to
             if is_over:
@@ -187,6 +189,8 @@ class LookUps:
         except ProviderUnavailableError as away:
             found.unavailable = str(away)
             return None
+        except DatabaseUnavailableError:  # no fault of the webhook's: as wherever the database goes away
+            raise
         except Exception as broken:  # noqa: BLE001 (told apart below)
             if isinstance(broken, ProviderRefusedError) and broken.reason is Decline.CREDENTIALS:
                 found.unavailable = str(broken)  # ours to mend, and until then the provider is as good as away
@@ -298,6 +302,17 @@ class LookUps:
             return error
         note_answered(name)
         return answer
+
+
+def _in_turn(reading: Reading) -> Sequence[ThinEvent]:
+    """What is left of its thin events, begun at another place than by the attempt before.
+
+    An attempt may have the time for a few alone: those that err each time would keep all behind them from being asked
+    about. The first attempt keeps the order of the adapter.
+    """
+    left = reading.thin_events
+    place = random.randrange(len(left)) if left and reading.webhook.before.left else 0  # noqa: S311 (guards nothing)
+    return [*left[place:], *left[:place]]
 
 
 def _reader(adapter: object, thin_event: ThinEvent) -> SupportsNamedObjects | None:

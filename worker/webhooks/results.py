@@ -239,7 +239,7 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
             names=names,
         )
     if own_id is not None:
-        detail = f"its payment {own_id} never came"
+        detail = f"its payment {own_id} never came under this reference"
         return failed(webhook, detail, provider_ref=reference)
     entered = _entered(webhook, [*outcomes, *webhook.before.did], reference)
     if entered is not None:

@@ -151,6 +151,35 @@ def test_one_payment_that_cannot_be_looked_up_holds_back_no_other(
     assert status_of(sql, references[place]) == "paid"
 
 
+@pytest.mark.parametrize("refused", [False, True], ids=["no time is left", "refused in a row"])
+def test_payments_at_the_front_that_err_hold_back_none_behind_them(
+    sql: Sql, scripted: ScriptedProvider, slow: list[str], clock: Clock, refused: bool
+) -> None:
+    """Each attempt has the time, or the patience, for these alone, and begins at another place than the one before."""
+    wrong = slow[: look_ups.REFUSED_IN_A_ROW if refused else IN_AN_ATTEMPT]
+    right = [reference for reference in slow if reference not in wrong]
+
+    def err() -> list[ProviderEvent]:
+        if refused:
+            raise ProviderRefusedError("403", reason=Decline.CREDENTIALS)
+        clock.now += task.LOOK_UP_FOR / (IN_AN_ATTEMPT - 0.5)
+        raise UnreadableError("another payment")
+
+    scripted.truths |= dict.fromkeys(wrong, err)
+    delivery = file_news(scripted, sql, slow)
+    process(str(delivery))
+    assert scripted.looked_up == wrong
+
+    for _ in range(8 * MANY):
+        if {status_of(sql, reference) for reference in right} == {"paid"}:
+            break
+        again(sql, delivery)
+
+    assert {status_of(sql, reference) for reference in right} == {"paid"}
+    assert {status_of(sql, reference) for reference in wrong} == {"pending"}
+    assert sorted(each for each in scripted.looked_up if each in right) == sorted(right), "each is asked about once"
+
+
 def _fail(sql: Sql) -> None:
     sql("UPDATE webhook_deliveries SET state = 'failed', next_attempt_at = NULL, attempts = 12")
 

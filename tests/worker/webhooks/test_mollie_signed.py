@@ -316,7 +316,7 @@ def test_an_event_of_ours_whose_payment_never_comes_is_failed_and_not_anothers(s
         process(str(delivery))
 
     row = webhook_row(sql, delivery)
-    assert (row.state, row.detail) == ("failed", f"its payment {payment.id} never came")
+    assert (row.state, row.detail) == ("failed", f"its payment {payment.id} never came under this reference")
     simple = sign(event_body("payment.paid", made.provider_ref))
     assert state_of(sql, news(signed, simple, received_at="now() - interval '73 hours'")) == "ignored"
 

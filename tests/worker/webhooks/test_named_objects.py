@@ -13,6 +13,7 @@ import pytest
 from flask import Flask
 
 from checkout_service.cache import cache
+from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.providers.base import (
     Decline,
     ParsedWebhook,
@@ -38,6 +39,7 @@ from tests.providers.kits.stripe import (
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of
 from tests.worker.conftest import MakeWorker, webhook_row
 from tests.worker.scripted import ScriptedProvider, event
+from worker.webhooks import look_ups
 from worker.webhooks.sweeping import sweep
 from worker.webhooks.task import WebhookFailedError, process
 
@@ -430,6 +432,26 @@ def test_a_refund_that_is_here_and_not_at_the_provider_is_not_passed_over(sql: S
         row = webhook_row(sql, delivery)
         assert (row.state, row.attempts) == ("received", 1)
         assert "unknown_reference" in row.detail
+
+
+def test_a_database_that_goes_away_during_a_look_up_is_no_fault_of_the_webhook(
+    sql: Sql, naming: Naming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naming.objects["x"] = ProviderRefusedError("404", reason=Decline.UNKNOWN_REFERENCE)
+    delivery = script(naming, sql, "1", of("x"))
+    with monkeypatch.context() as failover:
+        failover.setattr(look_ups, "is_named_here", _unavailable)
+        assert process(str(delivery)) == "the database is unavailable; the sweep sends another wake-up"
+    assert sql("SELECT attempt_log FROM webhook_deliveries")[0].attempt_log is None
+
+    sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
+    process(str(delivery))
+
+    assert state_of(sql, delivery) == "ignored"
+
+
+def _unavailable(*_: str) -> bool:
+    raise DatabaseUnavailableError("a failover")
 
 
 def test_a_charge_whose_payment_was_away_is_applied_by_the_attempt_that_entered_it(sql: Sql, bank: Stripe) -> None:

@@ -108,6 +108,25 @@ def test_a_webhook_parked_for_72_hours_about_our_payment_fails(sql: Sql) -> None
 
 
 @pytest.mark.usefixtures("worker")
+def test_one_that_fails_does_not_say_that_a_payment_under_another_reference_is_not_here(sql: Sql) -> None:
+    reference = unknown()
+    own_id = UUID(reference.removeprefix("mock_pi_"))
+    insert_payment(sql)
+    sql("""
+        INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)
+        SELECT :id, user_id, provider, 'mock_pi_other', amount, currency FROM payments
+    """, id=own_id)  # fmt: skip
+    delivery = park(sql, reference)
+    sql("UPDATE webhook_deliveries SET received_at = now() - interval '72 hours', next_attempt_at = now()")
+
+    with pytest.raises(WebhookFailedError):
+        process(str(delivery))
+
+    row = webhook_row(sql, delivery)
+    assert (row.provider_ref, row.detail) == (reference, f"its payment {own_id} never came under this reference")
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_webhook_parked_for_72_hours_about_anothers_payment_is_ignored(sql: Sql) -> None:
     delivery = park(sql, "pi_of_another_service")
     sql("UPDATE webhook_deliveries SET received_at = now() - interval '72 hours', next_attempt_at = now()")

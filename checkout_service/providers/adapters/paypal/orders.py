@@ -91,7 +91,9 @@ def is_declined(order: dict[str, Any], reference: Reference) -> bool:
     approve again.
     """
     own = f"lookup:{reference.provider_ref}{_FAILED}"
-    declined = [name.rpartition(":")[2] for name in reference.failed_events if name.startswith(own)]
+    noted = [name.removeprefix(own).partition(":") for name in reference.failed_events if name.startswith(own)]
+    # The release before noted no moment: such a name bars no approval.
+    declined = [moment for _, has_moment, moment in noted if has_moment]
     return bool(declined) and approved_at(order) <= max(declined)
 
 

@@ -258,10 +258,11 @@ class PayPalProvider:
             # Perhaps a concurrent retry was first; the order tells.
             order = self._call("GET", _path(reference))
             events = events_of(order, reference, at=at)
+            # First, since the order also tells of a movement that was refused before, with another method.
+            if error.reason in DECLINED and not was_taken_up(unit_of(order, reference)):
+                return [declined_event(reference, error.reason, order, approved=approved), *events]
             if any(event.event_id for event in events):
                 return events
-            if error.reason in DECLINED:
-                return [declined_event(reference, error.reason, order, approved=approved), *events]
             raise
 
     def _authorizations(self, reference: Reference) -> list[dict[str, Any]]:
