@@ -155,3 +155,12 @@ class Matcher:
     def _taken(self, provider: str, names: Iterable[str]) -> set[UUID]:
         """The payments that an event before in the set names so."""
         return {self._claimed[provider, name] for name in names if (provider, name) in self._claimed}
+
+
+def named_in(events: Sequence[ReceivedEvent], matched: Sequence[Match]) -> set[tuple[UUID | None, UUID]]:
+    """Each webhook, and each payment that an event of it with an id is about."""
+    return {
+        (received.delivery_id, match.payment.id)
+        for received, match in zip(events, matched, strict=True)
+        if received.event.event_id and match.payment is not None
+    }

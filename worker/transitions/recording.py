@@ -20,7 +20,7 @@ number of statements, in this order:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -37,7 +37,7 @@ from worker.transitions import statements
 from worker.transitions.derived import entries_of, in_words
 from worker.transitions.entering import Entries, disagrees
 from worker.transitions.locked import LockedPayment
-from worker.transitions.matching import Match, Matcher, Matches, entry_names, find, may_move_money
+from worker.transitions.matching import Match, Matcher, Matches, entry_names, find, may_move_money, named_in
 from worker.transitions.outcomes import (
     Change,
     Effect,
@@ -145,7 +145,8 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
     written = write_refunds(connection, refunds.refunds)
     entries.touched.update(change.payment_id for change in written)
     folded = _fold(connection, _with_mates(payments, entries.touched), entries, _raws(judged, entries.news))
-    _conclude(connection, judged, entries.news, {change.payment_id for change in folded}, refunds.named(), effects)
+    moved, named = {change.payment_id for change in folded}, named_in(events, matched)
+    _conclude(connection, judged, entries.news, moved, named, effects)
     insert_refund_events(connection, refunds.entries)
     return Recorded(
         effects=effects,
@@ -356,17 +357,16 @@ def _conclude(
     judged: Sequence[_Judged],
     news: set[int],
     moved: set[UUID],
-    named: set[tuple[UUID | None, UUID]],
+    named: Collection[tuple[UUID | None, UUID]],
     effects: list[Effect],
 ) -> None:
     """Put the effects of the events in, and insert those that have an id.
 
     One without an id is news only where it moved its payment: that nothing is under way is so at every look-up. If a
-    webhook led to it, and no event with an id about that payment is inserted with that webhook (``named``: of refunds),
-    it gets one: by these a webhook is found again, and what it says of a person is exported and erased.
+    webhook led to it, and to no event with an id about that payment (``named``), it gets one: by these a webhook is
+    found again, and what it says of a person is exported and erased.
     """
     judged = [each for each in judged if not each.known]
-    named = named | {(each.received.delivery_id, each.payment.id) for each in judged if each.event.event_id}
     by_key: dict[EventKey, _Judged] = {}
     for each in judged:
         event, delivery_id = each.event, each.received.delivery_id

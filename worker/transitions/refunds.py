@@ -81,10 +81,6 @@ class RefundEvents:
         """The events that are to be written, one for each event and refund."""
         return [entry for entry in self._entries.values() if entry.event.event_id]
 
-    def named(self) -> set[tuple[UUID | None, UUID]]:
-        """Each webhook, and each payment of whose refunds an event is to be written with it."""
-        return {(entry.received.delivery_id, entry.refund.payment.id) for entry in self.entries}
-
     def apply(self, received: ReceivedEvent, event: ProviderRefundEvent, payment: LockedPayment) -> Effect:
         """Apply one event, ``received.event``; what it did.
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from checkout_service.privacy.export import HELD
-from checkout_service.providers.base import ProviderEvent
-from checkout_service.providers.entries import NoneUnderWayEntry
 from tests.conftest import Sql
 from tests.providers.kits.mollie import event_body, sign
-from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of
+from tests.webhook_bodies import state_of, status_of
 from tests.worker.other_providers import Wallets
-from tests.worker.scripted import ScriptedProvider, thin_event
-from tests.worker.transitions.entered import attempt
-from tests.worker.transitions.entered import news as event_of
 from tests.worker.webhooks.test_mollie_signed import classic, news, switch
 from worker.transitions import entering
-from worker.webhooks.task import process
 
 NAME = "Ada Lovelace"
 
@@ -63,34 +57,3 @@ def test_it_is_erased(moved: UUID, sql: Sql) -> None:
     (row,) = sql("SELECT body, erased_at FROM webhook_deliveries WHERE id = :id", id=moved)
     assert row.body is None
     assert row.erased_at is not None
-
-
-def test_it_is_exported_too_where_the_look_up_also_has_what_was_known(
-    scripted: ScriptedProvider, sql: Sql, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That event stays with the webhook that it first came by, and this one is applied by its other payment."""
-    monkeypatch.setattr(entering, "LOOKED_UP_BEFORE", timedelta(0))
-    reference, other = insert_payment(sql), insert_payment(sql)
-    failed = event_of(reference, attempt("a", "failed"), event_id="lookup:a")
-    under_way = event_of(reference, attempt("b", "under_way"), event_id="lookup:b")
-    nothing = event_of(reference, NoneUnderWayEntry(at=datetime.now(UTC)), event_id="")
-
-    def deliver(*events: ProviderEvent) -> UUID:
-        body = f"{len(scripted.webhooks)}".encode()
-        about = list(dict.fromkeys(each.provider_ref for each in events))
-        scripted.webhooks[body] = [thin_event(each) for each in about]
-        scripted.truths |= {each: [found for found in events if found.provider_ref == each] for each in about}
-        delivery = insert_webhook(sql, body)
-        process(str(delivery))
-        return delivery
-
-    deliver(failed)
-    deliver(under_way)
-    assert status_of(sql, reference) == "processing"
-
-    delivery = deliver(event_of(other, attempt("c", "failed")), failed, nothing)
-
-    assert (state_of(sql, delivery), status_of(sql, reference)) == ("applied", "failed")
-    table, where = HELD["webhook"]
-    (payment,) = sql("SELECT user_id FROM payments WHERE provider_ref = :reference", reference=reference)
-    assert delivery in [row.id for row in sql(f"SELECT id FROM {table} WHERE {where}", user=payment.user_id)]
