@@ -48,7 +48,7 @@ IGNORED = {
     "a new code": (signed(UNKNOWN), "unknown_type: of a kind that we do not know"),
     "a balance platform's": (adyen.sign_bytes(PLATFORM, SECRET), "unknown_type: of a kind that we do not know"),
     "another account's": (signed(ANOTHERS), "not_ours: of another shop, account or mode"),
-    "another mode's": (signed(adyen.item(), live="true"), "not_ours: of another shop, account or mode"),
+    "another mode's": (signed(adyen.item(), live="true"), "not_ours: of another shop"),
     "another shop's": (signed(adyen.item(merchantReference="theirs")), "not_ours: of another shop, account or mode"),
     "a report": (signed(REPORT), "nothing_to_record: says nothing that we keep"),
     "a refused cancellation": (

@@ -156,13 +156,18 @@ def test_an_id_without_a_webhook_does_no_harm(sql: Sql) -> None:
     assert state_of(sql, waiting) == "applied"
 
 
-@pytest.mark.parametrize("state", ["applied", "duplicate", "ignored"])
-def test_a_webhook_that_is_done_is_not_done_again(sql: Sql, state: str) -> None:
+@pytest.mark.parametrize(("state", "quiet"), [("applied", False), ("duplicate", False), ("ignored", True)])
+def test_a_webhook_that_is_done_is_not_done_again(sql: Sql, state: str, *, quiet: bool) -> None:
+    """What was ignored an operator may have done again, and no wake-up that names it: those are quiet."""
     reference = insert_payment(sql)
     delivery = insert_webhook(sql, webhook(reference), state=f"'{state}'", next_attempt_at="NULL", attempts=1)
     before = webhook_row(sql, delivery)
 
-    process(str(delivery))
+    process.push_request(id=str(uuid4()), quiet=quiet)
+    try:
+        process.run(str(delivery))
+    finally:
+        process.pop_request()
 
     assert webhook_row(sql, delivery) == before
     assert status_of(sql, reference) == "pending"
