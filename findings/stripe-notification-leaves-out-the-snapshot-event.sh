@@ -6,7 +6,7 @@
 # id, type, created, livemode, context, reason and related_object, and drops this one, for every kind of event; the
 # Event that fetch_event() brings does have it. Whoever needs the id reads the body once more, or pays a request.
 #
-# Seen: version 16.1.0 prints "in the body: evt_in_full, of the notification: none".
+# Seen: "stripe 16.1.0: in the body: evt_in_full, of the notification: none".
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -15,6 +15,7 @@ python3 -m venv "$folder/venv"
 "$folder/venv/bin/python" - <<'PYTHON'
 import json
 import time
+from importlib.metadata import version
 
 import stripe
 
@@ -33,7 +34,7 @@ body = json.dumps(
 header = stripe.WebhookSignature.generate_signature_header(body, SECRET, int(time.time()))
 notification = stripe.StripeClient("sk_test_x").parse_event_notification(body.encode(), header, SECRET)
 found = getattr(notification, "snapshot_event", "none")
-print(f"in the body: {json.loads(body)['snapshot_event']}, of the notification: {found}")
+print(f"stripe {version('stripe')}: in the body: {json.loads(body)['snapshot_event']}, of the notification: {found}")
 assert notification.id == "evt_thin"
 assert "snapshot_event" in stripe.v2.core.Event.__annotations__
 assert found == "none", "the behaviour has changed"

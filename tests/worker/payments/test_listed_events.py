@@ -78,6 +78,15 @@ def pay(bank: StripeBank, ref: str = OURS) -> None:
     bank.payments[ref] = intent(id=ref, latest_charge=charge(payment_intent=ref))
 
 
+def missed(sql: Sql, bank: StripeBank, number: int, *, ago: timedelta = timedelta(0)) -> None:
+    """A payment here that is paid there, by a charge of its own, whose webhook did not come."""
+    ref = f"pi_{number}"
+    insert_payment(sql, provider="stripe", provider_ref=ref)
+    pay(bank, ref)
+    bank.payments[ref]["latest_charge"] |= {"id": f"ch_{number}"}
+    happened(bank, "payment_intent.succeeded", ref, number, ago=ago)
+
+
 @pytest.mark.usefixtures("stripe_worker")
 def test_a_thin_event_that_never_came_is_entered_once(sql: Sql, bank: StripeBank) -> None:
     insert_payment(sql, provider="stripe", provider_ref=OURS)
@@ -174,11 +183,7 @@ def test_every_page_is_requested_and_a_run_reads_a_bounded_number_the_oldest_fir
     monkeypatch.setattr(listed_events, "MOST_READ", 3)
     bank.page = 2
     for number in range(5):
-        ref = f"pi_{number}"
-        insert_payment(sql, provider="stripe", provider_ref=ref)
-        pay(bank, ref)
-        bank.payments[ref]["latest_charge"] |= {"id": f"ch_{number}"}
-        happened(bank, "payment_intent.succeeded", ref, number)
+        missed(sql, bank, number)
 
     backfill()
     assert reads(bank) == [f"/v1/payment_intents/pi_{number}" for number in (0, 1, 2)]
@@ -193,11 +198,7 @@ def test_what_is_missed_now_does_not_wait_for_the_days_behind_it(
 ) -> None:
     monkeypatch.setattr(listed_events, "MOST_READ", 3)
     for number in range(10):
-        ref = f"pi_{number}"
-        insert_payment(sql, provider="stripe", provider_ref=ref)
-        pay(bank, ref)
-        bank.payments[ref]["latest_charge"] |= {"id": f"ch_{number}"}
-        happened(bank, "payment_intent.succeeded", ref, number, ago=timedelta(hours=10 - number, minutes=-30))
+        missed(sql, bank, number, ago=timedelta(hours=10 - number, minutes=-30))
 
     backfill()
     assert reads(bank) == [f"/v1/payment_intents/pi_{number}" for number in (9, 0, 1)]
@@ -237,11 +238,7 @@ def test_a_walk_that_a_run_has_no_time_for_is_gone_on_with(
 ) -> None:
     bank.page = 2
     for number in range(40):
-        ref = f"pi_{number}"
-        insert_payment(sql, provider="stripe", provider_ref=ref)
-        pay(bank, ref)
-        bank.payments[ref]["latest_charge"] |= {"id": f"ch_{number}"}
-        happened(bank, "payment_intent.succeeded", ref, number, ago=timedelta(minutes=90 * (44 - number)))
+        missed(sql, bank, number, ago=timedelta(minutes=90 * (44 - number)))
     lists = list[int]()
     for _ in range(30):
         calls_left = iter(range(12))
@@ -261,11 +258,7 @@ def test_a_window_that_holds_too_much_is_listed_in_parts(
     monkeypatch.setattr(listed_events, "MOST_PAGES", 3)
     bank.page = 2
     for number in range(30):
-        ref = f"pi_{number}"
-        insert_payment(sql, provider="stripe", provider_ref=ref)
-        pay(bank, ref)
-        bank.payments[ref]["latest_charge"] |= {"id": f"ch_{number}"}
-        happened(bank, "payment_intent.succeeded", ref, number, ago=timedelta(hours=30, seconds=30 * number))
+        missed(sql, bank, number, ago=timedelta(hours=30, seconds=30 * number))
 
     backfill()
 
@@ -365,14 +358,10 @@ def test_an_object_that_cannot_be_read_keeps_no_other_back_and_is_given_up_in_th
     assert answers(broken).startswith("1 events")
     assert status_of(sql, OURS) == "paid"
     for number in range(3, 3 + listed_events.MOST_TRIES):
-        ref = f"pi_{number}"
-        insert_payment(sql, provider="stripe", provider_ref=ref)
-        pay(bank, ref)
-        bank.payments[ref]["latest_charge"] |= {"id": f"ch_{number}"}
-        happened(bank, "payment_intent.succeeded", ref, number)
+        missed(sql, bank, number)
         with structlog.testing.capture_logs() as lines:
             answers(broken)
-        assert status_of(sql, ref) == "paid"
+        assert status_of(sql, f"pi_{number}") == "paid"
         given_up = [line for line in lines if line["event"] == "listed_event_given_up"]
         assert [line["event_id"] for line in given_up] == (
             [bad["id"]] if number == 1 + listed_events.MOST_TRIES else []
