@@ -36,11 +36,20 @@ from checkout_service.payments.entry_models import PaymentAcceptance, PaymentAtt
 from checkout_service.payments.models import CancelRequest, Payment, PaymentEvent, PaymentMate
 from checkout_service.privacy.models import Erasure
 from checkout_service.refunds.models import Refund, RefundEvent
+from checkout_service.settlements.models import (
+    BalanceEntry,
+    Payout,
+    SettlementAccount,
+    SettlementFile,
+    SettlementLine,
+    SettlementMatch,
+)
 from checkout_service.stock.models import Hold, StockCounter
 from checkout_service.webhooks.models import BelievedCertificate, WebhookDelivery
 
 __all__ = [
     "ApiKey",
+    "BalanceEntry",
     "BelievedCertificate",
     "CancelRequest",
     "Capture",
@@ -79,12 +88,17 @@ __all__ = [
     "PaymentMate",
     "PaymentNotice",
     "PaymentReview",
+    "Payout",
     "PendingDelivery",
     "Refund",
     "RefundEvent",
     "RefundLine",
     "School",
     "SessionAddress",
+    "SettlementAccount",
+    "SettlementFile",
+    "SettlementLine",
+    "SettlementMatch",
     "SourceListing",
     "Spec",
     "StockCounter",

@@ -21,9 +21,8 @@ DECLARE
     may_create boolean := (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user);
 BEGIN
     FOR required IN SELECT * FROM (VALUES
-        ('checkout_owner', 'NOLOGIN', true), ('checkout_web', 'LOGIN', true), ('checkout_worker', 'LOGIN', true),
-        -- It has no right yet, so a release that may make no roles goes on without it.
-        ('checkout_settlements', 'LOGIN', false)) AS roles (name, login, is_needed)
+        ('checkout_owner', 'NOLOGIN'), ('checkout_web', 'LOGIN'), ('checkout_worker', 'LOGIN'),
+        ('checkout_settlements', 'LOGIN')) AS roles (name, login)
     LOOP
         IF may_create AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = required.name) THEN
             BEGIN
@@ -32,7 +31,7 @@ BEGIN
                 NULL;
             END;
         END IF;
-        IF required.is_needed AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = required.name) THEN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = required.name) THEN
             RAISE EXCEPTION 'role % is missing and % may not create it: run CREATE ROLE % % as a superuser',
                 required.name, current_user, required.name, required.login;
         END IF;
@@ -131,7 +130,7 @@ BEGIN
                 'checkout_owner as its owner or as a superuser', current_user, schema, schema;
         END IF;
     END IF;
-    FOREACH login IN ARRAY ARRAY['checkout_web', 'checkout_worker'] LOOP
+    FOREACH login IN ARRAY ARRAY['checkout_web', 'checkout_worker', 'checkout_settlements'] LOOP
         IF NOT has_schema_privilege(login, schema, 'USAGE') THEN
             BEGIN
                 EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', schema, login);

@@ -30,12 +30,16 @@ TABLES: Final = _columns(
     "listing_prices listing_words look_ups_after_restore payment_mates catalog_syncs source_listings",
     "event_days event_dues event_numbers event_series event_types events unsequenced_events",
     "endpoint_secrets event_attempts event_replays pending_deliveries webhook_endpoints",
+    "balance_entries payouts settlement_accounts settlement_files settlement_lines settlement_matches",
 )
 
 _OWNERS: Final = _columns("erasures order_numbering")
 """Tables that the owner's functions alone read."""
 
-_WEBS: Final = _columns("api_keys guests")
+_WEBS: Final = _columns(
+    "api_keys guests",
+    "balance_entries payouts settlement_accounts settlement_files settlement_lines settlement_matches",
+)
 """Tables that the worker does not even read."""
 
 _NOT_READ: Final = _columns("believed_certificates endpoint_secrets prune_marks webhook_rejections") | _OWNERS

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from checkout_service.providers.minor_units import MinorUnits
+from checkout_service.providers.reports import ReportForm
 from checkout_service.settings.provider_accounts import AccountForm
 
 BodyKind = Literal["json", "form"]
@@ -99,7 +100,8 @@ class ProviderSpec:
     ``provider`` is where its class is ("package.module:Class"); it is loaded when an account is used for the first
     time, so that an SDK costs nothing where nobody has an account. The class takes an ``Account`` and is a
     ``base.Provider`` of the same name. ``evidence`` is where evidence about a dispute is sent, ``dashboard`` where a
-    person finds a payment; None where nobody knows.
+    person finds a payment; None where nobody knows. ``reports`` is of a provider whose reports of settled money can be
+    read.
     """
 
     name: str
@@ -111,3 +113,4 @@ class ProviderSpec:
     several_captures: bool = False
     minor_units: tuple[MinorUnits, ...] = ()
     looks_up_all: bool = True
+    reports: ReportForm | None = None

@@ -133,7 +133,7 @@ def _writers(rights: Any, column: str) -> str:
 def explanations(model: type[Any]) -> dict[str, str]:
     """What the model says of its columns: the string that stands below each, on one line."""
     found: dict[str, str] = {}
-    for kind in (Dated, model):
+    for kind in (Dated, *(base for base in model.__mro__ if base.__module__ == model.__module__)):
         body = ast.parse(inspect.getsource(kind)).body[0]
         assert isinstance(body, ast.ClassDef)
         for column, words in zip(body.body, body.body[1:], strict=False):
