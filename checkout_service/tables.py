@@ -41,6 +41,7 @@ from checkout_service.settlements.models import (
     Payout,
     SettlementAccount,
     SettlementFile,
+    SettlementLease,
     SettlementLine,
     SettlementMatch,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "SessionAddress",
     "SettlementAccount",
     "SettlementFile",
+    "SettlementLease",
     "SettlementLine",
     "SettlementMatch",
     "SourceListing",

@@ -344,3 +344,16 @@ class SettlementAccount(Dated, Base):
     """What the next fetch goes on from."""
     fetched_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     """When the last fetch began."""
+
+
+class SettlementLease(Dated, Base):
+    """What is done by one command at a time, and by whom: whoever is killed has it until its time is over."""
+
+    __tablename__ = "settlement_leases"
+    __table_args__ = (Index("settlement_leases_name", "name", unique=True),)
+    name: Mapped[str] = mapped_column(Text)
+    """What is done."""
+    holder: Mapped[UUID]
+    """Who does it, or did it last: made anew by each command."""
+    lease_until: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
+    """When another one may begin."""
