@@ -32,7 +32,8 @@ BEGIN
             END;
         END IF;
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = required.name) THEN
-            RAISE EXCEPTION 'role % is missing and % may not create it: run CREATE ROLE % % as a superuser',
+            RAISE EXCEPTION 'role % is missing and % may not create it: run checkout database init as an '
+                'administrator, which gives it a password, or CREATE ROLE % % as a superuser',
                 required.name, current_user, required.name, required.login;
         END IF;
     END LOOP;

@@ -185,9 +185,14 @@ SETTLEMENTS: Final[Rights] = {
         "original_ref entries gross fee net exceptions amount_at_bank reconciled_at version updated_at",
     ),
     ("balance_entries", "UPDATE"): _columns("payout_id payout_ref withdrawn_by updated_at"),
-    ("balance_entries", "MAINTAIN"): None,  # it is planned by what was put there a moment ago
-    ("settlement_lines", "MAINTAIN"): None,
+    # They are planned by what was put there a moment ago; the last one is what whoever changes settled money locks.
+    **{
+        (table, "MAINTAIN"): None
+        for table in ("settlement_lines", "balance_entries", "settlement_matches", "settlement_accounts")
+    },
+    ("settlement_lines", "UPDATE"): _columns("entry_ref"),
     ("settlement_lines", "DELETE"): None,
+    ("audit", "INSERT"): _columns("key door operator action subject why details"),
     ("settlement_matches", "UPDATE"): _columns(
         "resolved_at resolved_by resolved_why undone_at undone_by undone_why updated_at"
     ),

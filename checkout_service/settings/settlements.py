@@ -60,6 +60,11 @@ class SettlementsSettings:
         return cls(**values)
 
 
+def has_settlements() -> bool:
+    """Whether the way to the database of ``checkout settlements`` is among the settings here."""
+    return bool(os.environ.get("SETTLEMENTS_DATABASE_URL"))
+
+
 def time_zone(env: Reader) -> str:
     """``SETTLEMENTS_TIMEZONE``: the zone of the days and months of settled money. Faults are remembered by ``env``."""
     name = env.text("SETTLEMENTS_TIMEZONE", ZONE)

@@ -69,6 +69,9 @@ def settled() -> Iterator[tuple[SettlementsSettings, SettlementsConnection]]:
             "PREFIX_settlements, which `checkout database init` makes."
         )
         raise click.ClickException(message) from error
+    except errors.LockNotAvailable as error:
+        message = "Another command is entering settled money: nothing was done. Try again when it is through."
+        raise click.ClickException(message) from error
     except UnconfirmedCommitError as error:
         message = f"Nobody knows whether it will last: {error}. Run it again: what is there already is found again."
         raise click.ClickException(message) from error

@@ -11,8 +11,9 @@ from checkout_service.settings.settlements import SettlementsSettings
 STATEMENT_WITHIN: Final = 900
 """Seconds that one statement may take: a rule over a million lines takes tens of them."""
 
-LOCK_WITHIN: Final = 10
-"""Seconds that a statement waits for a row that somebody else holds."""
+LOCK_WITHIN: Final = 300
+"""Seconds that a statement waits for what another command holds, which may be entering a million lines. No customer waits
+for one of ours."""
 
 IDLE_WITHIN: Final = 900
 """Seconds that a transaction may wait for us, who may be stopped or away."""
