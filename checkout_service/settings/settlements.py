@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any, Final, Self
 from zoneinfo import ZoneInfo
 
@@ -101,4 +102,6 @@ class _Reader(Reader):
             self._checked(f"{name}_{option}".upper(), value, *checks_of(name, form, option))
         if form.misfit and (found := form.misfit(options)):
             self.refuse(f"{name}_{found[0]}".upper(), found[1])
+        if form.package and find_spec(form.package.module) is None:
+            self.refuse(f"{name}{_PART}…".upper(), f"the fetch needs {form.package.remedy}")
         return Account(options={option: Secret(value) for option, value in options.items() if value})
