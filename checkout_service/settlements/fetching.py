@@ -17,7 +17,7 @@ import psycopg
 
 from checkout_service.providers.base import ProviderError
 from checkout_service.providers.registry import ProviderSpecError
-from checkout_service.providers.reports import FetchContext, Report, UnreadableReportError
+from checkout_service.providers.reports import FetchContext, Report, ReportLine, UnreadableReportError
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settlement_words import EXCEPTIONS, FileState, MatchState
 from checkout_service.settlements.entered import FileOfAnotherError
@@ -87,7 +87,7 @@ def fetch_account(
     """Fetch what is new there and enter it, a report after the other.
 
     ``since`` goes before what the last fetch came to, and changes that only where there was none: what lies between
-    would never be fetched. Raises LeaseLostError, and psycopg.OperationalError where the database is away; whatever
+    would never be fetched. Else ``enter`` notes how far it came. Raises LeaseLostError, and psycopg.OperationalError where the database is away; whatever
     else ends it is its ``error``.
     """
     name = account_name(provider, account)
@@ -108,13 +108,14 @@ def fetch_account(
     try:
         for report in fetcher_of(provider)(context):
             lease.go_on()
+            if since is not None and cursor is not None:
+                _take_cursor_away(report)
             _enter(connection, report, fetched, operator=operator, progress=progress)
-            if report.cursor is not None and (since is None or cursor is None):
-                values = {"provider": provider, "account": name, "cursor": report.cursor}
-                connection.execute(_GO_ON, values)
             lease.go_on()
     except (ProviderError, ProviderSpecError, UnreadableReportError, FileOfAnotherError) as error:
         fetched.error = str(error) or type(error).__name__
+    except OSError as error:
+        fetched.error = f"this machine has no room for it, or cannot write it: {error.strerror or error}"
     except psycopg.Error as error:
         if connection.closed:
             raise
@@ -147,6 +148,17 @@ def _enter(
     fetched.by_state.update({state: count for state, count in entered.by_state.items() if state in EXCEPTIONS})
     if entered.state is FileState.HELD:
         fetched.held.append((report.name, entered.file_id))
+
+
+def _take_cursor_away(report: Report) -> None:
+    """Have it say nothing of how far it came; that is known once its last line was read."""
+    lines = report.lines
+
+    def each() -> Iterator[ReportLine]:
+        yield from lines
+        report.cursor = None
+
+    report.lines = each()
 
 
 def _begin(connection: psycopg.Connection[Any], provider: str, account: str) -> tuple[datetime, str | None] | None:
@@ -190,11 +202,6 @@ RETURNING fetched_at, cursor
 
 _ASKED: Final = """
 SELECT fetched_at FROM settlement_accounts WHERE provider = %(provider)s AND account = %(account)s
-"""
-
-_GO_ON: Final = """
-UPDATE settlement_accounts SET cursor = %(cursor)s, updated_at = now()
-WHERE provider = %(provider)s AND account = %(account)s
 """
 
 _IS_ENTERED: Final = """

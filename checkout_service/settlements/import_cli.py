@@ -73,7 +73,7 @@ def import_files(files: tuple[Path, ...], provider: str, account: str, operator:
         for file in files:
             try:
                 entered = _entered(connection, file, read, provider=provider, account=account, operator=by(operator))
-            except (BadFileError, UnreadableReportError, FileOfAnotherError) as error:
+            except (BadFileError, UnreadableReportError, FileOfAnotherError, OSError) as error:
                 watched_no_more()
                 click.echo(f"{shown(str(file))}: {shown(str(error), 1000)}. Nothing of it was entered.", err=True)
                 is_good = False
