@@ -100,7 +100,7 @@ def test_a_file_that_is_too_large_a_folder_and_a_pipe_are_refused_at_once(run: C
     done = run("import", str(large), str(tmp_path), str(pipe), "-", "--provider", "acme")
     assert done.returncode == 1
     assert f"{large}: it has {LARGEST_FILE + 1} bytes, more than the 512 MiB of a report" in done.stderr
-    assert f"{tmp_path}: it " in done.stderr
+    assert f"{tmp_path}: it is no regular file" in done.stderr
     assert f"{pipe}: it is no regular file" in done.stderr
     assert "-: it cannot be read: No such file or directory" in done.stderr
 
@@ -141,10 +141,10 @@ def test_one_that_is_killed_leaves_nothing(run: Commands, sql: Sql, file: Path) 
         grown.writelines(f"txn_9{number} fee 0 0\n" for number in range(400_000))
     process = run.start("import", str(file), "--provider", "acme")
     at_work = "SELECT FROM pg_stat_activity WHERE application_name = 'checkout-settlements' AND xact_start IS NOT NULL"
-    eventually(lambda: sql(at_work), seconds=60)
+    eventually(lambda: sql(at_work))
     process.kill()
     process.communicate()
-    eventually(lambda: not sql(at_work), seconds=60)
+    eventually(lambda: not sql(at_work))
     assert counts(sql) == [0] * len(TABLES)
     file.write_text(GOOD)
     assert run("import", str(file), "--provider", "acme").returncode == 0
@@ -218,8 +218,7 @@ def test_whoever_waits_for_another_one_goes_on_behind_it(run: Commands, sql: Sql
         ("hidden", "SETTLEMENTS_DATABASE_URL: "),
         (
             "the worker's",
-            "The role of SETTLEMENTS_DATABASE_URL may not do this (permission denied for table settlement_accounts): it has "
-            "to be the role PREFIX_settlements",
+            "may not do this (permission denied for table settlement_accounts): it has to be the role PREFIX_settlements",
         ),
     ],
 )
