@@ -92,7 +92,9 @@ def report(
     if sections is None:
         names = dict.fromkeys([each.section for each in numbered] + sorted(told))
         sections = [
-            section(each, of_payout=each) if each in told else section(each, expected=_sums(numbered, each), complete=False)
+            section(each, of_payout=each)
+            if each in told
+            else section(each, expected=_sums(numbered, each), complete=False)
             for each in names
         ]
     digest = hashlib.sha256(repr((numbered, payouts, sections, more)).encode()).digest()
