@@ -27,7 +27,8 @@ _MISSING: Final = """
             AND capture.status = 'succeeded' AND capture.amount > 0 AND NOT EXISTS (
                 SELECT FROM payment_attempts AS attempt JOIN settlement_matches AS known
                     ON known.subject_id = attempt.id AND known.undone_at IS NULL AND known.entry_id IS NOT NULL
-                WHERE attempt.payment_id = capture.payment_id AND attempt.attempt_ref = ANY(ARRAY[capture.attempt_ref, '']))
+                WHERE attempt.payment_id = capture.payment_id
+                    AND attempt.attempt_ref = ANY(ARRAY[capture.attempt_ref, '']))
         UNION ALL
         SELECT 'capture', attempt.id, attempt.payment_id, attempt.provider, attempt.amount_presumed, attempt.currency
         FROM payment_attempts AS attempt JOIN since USING (provider)
@@ -54,23 +55,25 @@ _MISSING: Final = """
 
 _FIND: Final = f"""
     {_MISSING}
-    INSERT INTO settlement_matches (provider, account, subject, subject_id, payment_id, state, amount_here, currency_here)
+    INSERT INTO settlement_matches (provider, account, subject, subject_id, payment_id, state, amount_here,
+        currency_here)
     SELECT ours.provider, '', ours.subject, ours.id, ours.payment_id, 'missing_there', ours.amount, ours.currency
     FROM ours
     WHERE NOT EXISTS (
         SELECT FROM settlement_matches AS known WHERE known.subject_id = ours.id AND known.undone_at IS NULL)
     ON CONFLICT DO NOTHING
-"""
+"""  # noqa: S608 (only our own constants)
 
 # Of ours that counts no more, or whose line was matched with the attempt instead.
 _GONE: Final = f"""
     {_MISSING}
-    UPDATE settlement_matches AS known SET undone_at = now(), undone_why = 'it is not missing any more', updated_at = now()
+    UPDATE settlement_matches AS known SET undone_at = now(), undone_why = 'it is not missing any more',
+        updated_at = now()
     WHERE known.state = 'missing_there' AND known.undone_at IS NULL AND known.resolved_at IS NULL
         AND known.state <> ALL ('{{matched,not_ours}}'::settlement_match_state[])
         AND known.created_at >= %(since)s AND known.entry_id IS NULL AND known.subject_id >= %(first)s
         AND NOT EXISTS (SELECT FROM ours WHERE ours.id = known.subject_id)
-"""
+"""  # noqa: S608 (only our own constants)
 
 
 def find_missing(connection: psycopg.Connection[Any], *, after_days: int, now: datetime) -> int:

@@ -74,7 +74,8 @@ _UNDO: Final = """
 
 # In its place: a person says that it is not that, so it is not matched with it again by itself.
 _OPEN: Final = """
-    INSERT INTO settlement_matches (provider, account, entry_id, state, amount, currency, detail, file_id, made_by, made_why)
+    INSERT INTO settlement_matches (provider, account, entry_id, state, amount, currency, detail, file_id, made_by,
+        made_why)
     SELECT provider, account, id, 'unknown_here', gross, currency, 'undone', file_id, %(operator)s, %(why)s
     FROM balance_entries AS entry
     WHERE id = %(entry)s AND NOT EXISTS (
@@ -130,7 +131,8 @@ _BROUGHT_ALREADY: Final = """
 
 _LINK: Final = """
     UPDATE balance_entries
-    SET payout_id = %(payout)s, payout_ref = CASE WHEN payout_ref = '' THEN %(ref)s ELSE payout_ref END, updated_at = now()
+    SET payout_id = %(payout)s, payout_ref = CASE WHEN payout_ref = '' THEN %(ref)s ELSE payout_ref END,
+        updated_at = now()
     WHERE id = %(entry)s
 """
 
@@ -145,7 +147,7 @@ def undo(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, 
         lock(cursor)
         state, entry_id, payout_id, subject, subject_id, of_payout, kind = _current(cursor, match_id)
         is_banks = kind == EntryKind.BANK
-        if state not in (MatchState.MATCHED, MatchState.DIFFERS) or is_banks and payout_id is None:
+        if state not in (MatchState.MATCHED, MatchState.DIFFERS) or (is_banks and payout_id is None):
             raise NotMatchedError(f"match {match_id} is {state}")
         values = {"match": match_id, "entry": entry_id, "operator": operator, "why": why}
         cursor.execute(_UNDO, values)

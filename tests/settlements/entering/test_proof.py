@@ -1,4 +1,4 @@
-"""A file that does not prove itself is held whole, and nothing of it is entered before a person or a later file says so."""
+"""A file that does not prove itself is held whole; nothing of it is entered before a person or a later file says so."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ def test_the_same_bytes_and_overlapping_windows_change_nothing(settlements: Sett
     same = enter(settlements, report([first, second, fee, fee]), provider=PROVIDER, account="")
     overlapping = enter(settlements, report([fee, second, fee]), provider=PROVIDER, account="")
 
-    assert same.is_known and not overlapping.is_known
+    assert same.is_known
+    assert not overlapping.is_known
     assert (overlapping.new, overlapping.known, overlapping.withdrawn) == (0, 3, 0)
     assert dump(sql) == before
 
