@@ -54,7 +54,9 @@ def run(stand: Stand, *, quick: bool) -> Report:
         connection.execute("ANALYZE payments, captures")
         before = _wal(connection)
         url = stand.environment["MIGRATION_DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://")
-        found = json.loads(stand.run(sys.executable, "-m", "benchmarks.settlements", url, str(lines), name="settlements"))
+        found = json.loads(
+            stand.run(sys.executable, "-m", "benchmarks.settlements", url, str(lines), name="settlements")
+        )
         report.add("all of it", f"{found['seconds']:.1f} s", target="120 s" if lines == LINES else "")
         report.add("lines", per_second(lines / found["seconds"]))
         report.add("most memory of the process", f"{found['memory']:.0f} MiB", target="300 MiB")

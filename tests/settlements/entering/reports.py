@@ -1,4 +1,4 @@
-"""Reports made of lines, payments of ours that these are about, and what comes of both in a form that can be compared."""
+"""Reports made of lines, payments that these are about, and what comes of both in a form that can be compared."""
 
 from __future__ import annotations
 
@@ -167,7 +167,8 @@ def refund(sql: Sql, payment_id: UUID, ref: str, amount: str, *, status: str = "
 def dispute(sql: Sql, payment_id: UUID, ref: str, amount: str, *, step: int = 1) -> None:
     """One whose money went at odd steps, and came back at even ones."""
     sql(
-        """INSERT INTO disputes (payment_id, provider, dispute_ref, stage, status, money_step, money_out, amount, currency)
+        """INSERT INTO disputes (payment_id, provider, dispute_ref, stage, status, money_step, money_out, amount,
+            currency)
         SELECT id, provider, :ref, 'chargeback', 'lost', :step, :step % 2 = 1, :amount, currency
         FROM payments WHERE id = :id""",
         id=payment_id,
