@@ -59,6 +59,8 @@ def match_bank_entries(
     if file_id is not None:
         found = connection.execute(queries.OF_FILE, {"file": file_id}).fetchall()
         scope.payouts |= _ids(connection, queries.PAYOUTS_OF, entries=[entry for entry, _ in found])
+        for statement in (queries.UNDO_WITHDRAWN, queries.OPEN_WITHDRAWN, queries.CLOSE_WITHDRAWN):
+            connection.execute(statement, {"file": file_id}, prepare=False)
         _widen(connection, scope, {entry for entry, is_current in found if is_current}, are_given=True)
     _widen(connection, scope, _entries_of(connection, scope.payouts), are_given=False)
     if not (scope.entries or scope.payouts):

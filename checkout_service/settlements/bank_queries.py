@@ -23,6 +23,35 @@ OF_FILE: Final = f"""
     WHERE provider = '{BANK}' AND (file_id = %(file)s OR withdrawn_by = %(file)s)
 """  # noqa: S608 (only our own constants)
 
+UNDO_WITHDRAWN: Final = """
+    UPDATE settlement_matches AS known
+    SET undone_at = now(), undone_why = 'a later file has it no more, or otherwise', updated_at = now()
+    FROM balance_entries AS entry
+    WHERE entry.withdrawn_by = %(file)s AND known.entry_id = entry.id AND known.undone_at IS NULL
+"""
+
+# What has another version needs nobody.
+OPEN_WITHDRAWN: Final = f"""
+    INSERT INTO settlement_matches (provider, account, entry_id, state, amount, currency, detail, file_id)
+    SELECT entry.provider, entry.account, entry.id, '{MatchState.WITHDRAWN}', entry.net, entry.currency,
+        'a later file has it no more', entry.withdrawn_by
+    FROM balance_entries AS entry
+    WHERE entry.withdrawn_by = %(file)s AND NOT EXISTS (
+        SELECT FROM balance_entries AS current
+        WHERE current.provider = entry.provider AND current.account = entry.account
+            AND current.entry_ref = entry.entry_ref AND current.withdrawn_by IS NULL)
+"""  # noqa: S608 (only our own constants)
+
+CLOSE_WITHDRAWN: Final = f"""
+    UPDATE settlement_matches AS known
+    SET undone_at = now(), undone_why = 'a later file has it again', updated_at = now()
+    FROM balance_entries AS entry
+    JOIN balance_entries AS current ON current.provider = entry.provider AND current.account = entry.account
+        AND current.entry_ref = entry.entry_ref AND current.file_id = %(file)s AND current.withdrawn_by IS NULL
+    WHERE known.state = '{MatchState.WITHDRAWN}' AND known.undone_at IS NULL AND known.resolved_at IS NULL
+        AND known.entry_id = entry.id AND entry.withdrawn_by IS NOT NULL AND known.provider = '{BANK}'
+"""  # noqa: S608 (only our own constants)
+
 # What was matched before, also by somebody who undid it since: its payout has to be added up again.
 PAYOUTS_OF: Final = """
     SELECT DISTINCT payout_id FROM settlement_matches WHERE entry_id = ANY (%(entries)s) AND payout_id IS NOT NULL

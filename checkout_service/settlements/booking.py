@@ -163,8 +163,7 @@ def _book(
         match_bank_entries(cursor.connection, payout_ids=list(made.payouts))
     cursor.execute(_SUPERSEDED, {"file": file_id})
     by_state = {
-        MatchState(state): number
-        for state, number in cursor.execute(_BY_STATE, {"after": made.after, "file": file_id})
+        MatchState(state): number for state, number in cursor.execute(_BY_STATE, {"after": made.after, "file": file_id})
     }
     entered = Entered(
         file_id=file_id,

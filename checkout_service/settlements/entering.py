@@ -104,9 +104,7 @@ def accept(connection: psycopg.Connection[Any], file_id: UUID, *, operator: str,
             raise UnenterableError(f"line {line} of {name} contradicts itself, or another line of the same name")
         # Its payout may have come since.
         residues = prove(cursor, file_id)
-        entered = book(
-            cursor, file_id, provider=provider, rows=rows, residues=residues, operator=operator, why=why
-        )
+        entered = book(cursor, file_id, provider=provider, rows=rows, residues=residues, operator=operator, why=why)
         entered.faults = faults
         audit(
             cursor,
@@ -121,9 +119,7 @@ def accept(connection: psycopg.Connection[Any], file_id: UUID, *, operator: str,
 
 def _known(cursor: psycopg.Cursor[Any], report: Report, *, provider: str, account: str) -> Entered | None:
     """What became of the same bytes when they came before, or None."""
-    found = cursor.execute(
-        _KNOWN, {"provider": provider, "account": account, "sha256": report.sha256}
-    ).fetchone()
+    found = cursor.execute(_KNOWN, {"provider": provider, "account": account, "sha256": report.sha256}).fetchone()
     if found is None:
         return None
     file_id, state, rows, residues, faults = found

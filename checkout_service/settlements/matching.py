@@ -175,9 +175,7 @@ def match_open(cursor: psycopg.Cursor[Any], *, provider: str) -> set[UUID]:
     return payouts
 
 
-def match_again(
-    cursor: psycopg.Cursor[Any], entries: Sequence[UUID], *, payments: Collection[UUID] = ()
-) -> set[UUID]:
+def match_again(cursor: psycopg.Cursor[Any], entries: Sequence[UUID], *, payments: Collection[UUID] = ()) -> set[UUID]:
     """Match these entries, and all others of the payments that they are about or that are named; payouts of what changed.
 
     An entry that comes out as it was keeps its row, and what a person said of it.
