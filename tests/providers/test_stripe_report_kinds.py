@@ -43,8 +43,8 @@ WHATEVER_THE_SIGN: dict[EntryKind, str] = {
     K.TRANSFER: """transfer transfer_reversal transfer_cancel transfer_failure transfer_refund topup topup_reversal
         connect_collection_transfer inbound_transfer inbound_transfer_reversal tax_fund balance_transfer""",
     K.ADJUSTMENT: """other_adjustment adjustment contribution climate_order_purchase climate_order_refund
-        platform_earning platform_earning_refund application_fee application_fee_refund advance advance_funding anticipation_repayment
-        financing_paydown financing_paydown_reversal financing_payout financing_payout_reversal issuing_transaction
+        platform_earning platform_earning_refund application_fee application_fee_refund advance advance_funding
+        anticipation_repayment financing_paydown financing_paydown_reversal financing_payout financing_payout_reversal issuing_transaction
         issuing_dispute issuing_dispute_provisional_credit issuing_dispute_provisional_credit_reversal
         obligation_outbound obligation_reversal_inbound payment_unreconciled unreconciled_customer_funds
         stripe_balance_payment_debit stripe_balance_payment_debit_reversal""",
