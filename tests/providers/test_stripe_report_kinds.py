@@ -44,7 +44,8 @@ WHATEVER_THE_SIGN: dict[EntryKind, str] = {
         connect_collection_transfer inbound_transfer inbound_transfer_reversal tax_fund balance_transfer""",
     K.ADJUSTMENT: """other_adjustment adjustment contribution climate_order_purchase climate_order_refund
         platform_earning platform_earning_refund application_fee application_fee_refund advance advance_funding
-        anticipation_repayment financing_paydown financing_paydown_reversal financing_payout financing_payout_reversal issuing_transaction
+        anticipation_repayment financing_paydown financing_paydown_reversal financing_payout
+        financing_payout_reversal issuing_transaction
         issuing_dispute issuing_dispute_provisional_credit issuing_dispute_provisional_credit_reversal
         obligation_outbound obligation_reversal_inbound payment_unreconciled unreconciled_customer_funds
         stripe_balance_payment_debit stripe_balance_payment_debit_reversal""",
@@ -170,6 +171,7 @@ def test_what_a_partial_capture_let_go_is_no_refund_and_names_the_charge() -> No
         ("jpy", 4970, "4970"),
         ("kwd", 4970, "4.970"),
         ("isk", 4900, "49"),
+        ("isk", 4950, "49.50"),
         ("ugx", 4900, "49"),
         ("mga", 49, "49.00"),
         ("huf", 4900, "49.00"),

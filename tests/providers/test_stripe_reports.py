@@ -326,6 +326,25 @@ def test_the_rows_of_a_payout_are_one_in_any_order_and_alone() -> None:
     assert alone.payouts == [by_ref["po_made0"]]
 
 
+def test_a_payout_is_as_far_as_the_farther_of_its_rows_says() -> None:
+    rows = rows_of(PAYOUTS)[1:3]
+    rows[0] |= {"payout_status": "paid"}
+
+    for order in (rows, rows[::-1]):
+        _, report = read_rows(order)
+
+        assert [(one.status, one.amount) for one in report.payouts] == [(PayoutStatus.FAILED, Decimal("80.00"))]
+        assert report.faults == []
+
+
+def test_a_payout_that_is_paid_did_not_fail_though_another_one_took_it_back() -> None:
+    (row,) = rows_of(PAYOUTS)[1:2]
+
+    _, report = read_rows([row | {"payout_status": "paid"}])
+
+    assert [(one.status, one.failed_at) for one in report.payouts] == [(PayoutStatus.PAID, None)]
+
+
 def test_what_banks_may_show_of_a_payout_is_read_once_the_bank_gave_it() -> None:
     (row,) = rows_of(PAYOUTS)[:1]
     traced = row | {"trace_id": "2026-TRACE", "payout_statement_descriptor": "TULIP SHOP"}

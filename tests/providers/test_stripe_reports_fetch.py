@@ -233,13 +233,45 @@ def test_amounts_that_contradict_each_other_are_faults(stripe: Stripe) -> None:
 
 def test_the_payouts_own_line_may_be_absent_or_shown_with_the_payout_whole(stripe: Stripe) -> None:
     own, *others = movements()
-    for listed in (others, [own | {"source": payout(), "id": "txn_another"}, *others]):
+    shown_whole, back = own | {"source": payout(), "id": "txn_another"}, own | {"id": "txn_back", "amount": 4970}
+    back |= {"net": 4970, "reporting_category": "payout_reversal", "type": "payout_failure"}
+    stripe.payouts = [payout(failure_balance_transaction={"id": "txn_back", "created": 1795660000})]
+    for listed in (others, [shown_whole, *others], [own | {"source": None}, back | {"source": None}, *others]):
         stripe.movements["po_made1"] = listed
         fetched = Fetched(stripe)
         report = fetched.reports[0]
 
         assert len(fetched.of("po_made1")) == 5
         assert residues(fetched.of("po_made1"), report, report.payouts) == {}
+
+
+def test_a_payment_of_ours_is_named_by_what_we_wrote_beside_its_charge_and_refund(stripe: Stripe) -> None:
+    ours = "6a1f0c3f-5f0e-5d7c-9f3b-1d2e4c5a6b7d"
+    shapes = {
+        "ch_made1": ("charge", 10000, "eur"),
+        "ch_made2": ("charge", 5000, "usd"),
+        "re_made1": ("refund", 3000, "eur"),
+        "du_made1": ("dispute", 4000, "eur"),
+    }
+    for one in stripe.movements["po_made1"]:
+        if one["source"] in shapes:
+            name, amount, currency = shapes[one["source"]]
+            one["source"] = {"id": one["source"], "object": name, "amount": amount, "currency": currency}
+            one["source"] |= {"metadata": {"payment_id": ours if currency == "eur" else "T-1002"}}
+            one["source"] |= {"charge": "ch_made1", "payment_intent": {"id": "pi_made1", "object": "payment_intent"}}
+
+    lines = {line.entry_ref: line for line in Fetched(stripe).of("po_made1")}
+
+    assert {ref: line.merchant_ref for ref, line in lines.items()} == {
+        "txn_made1": ours,
+        "txn_made2": "",
+        "txn_made3": ours,
+        "txn_made4": "",
+        "txn_made5": "",
+    }
+    assert lines["txn_made2"].customer_amount == Decimal("50.00")
+    assert lines["txn_made3"].customer_amount == Decimal("-30.00")
+    assert {line.payment_ref for line in lines.values()} == {"pi_made1", ""}
 
 
 def test_a_payout_that_came_back_in_another_payout_is_a_line_of_that(stripe: Stripe) -> None:
@@ -286,6 +318,7 @@ def test_only_what_was_not_entered_is_listed_and_the_oldest_first(stripe: Stripe
 NOT_LISTED = {
     "not whole yet": {"reconciliation_status": "in_progress"},
     "made by hand": {"automatic": False, "reconciliation_status": "not_applicable"},
+    "made by hand, whatever its lines": {"automatic": False, "reconciliation_status": "completed"},
     "made at once": {"automatic": True, "method": "instant", "reconciliation_status": "not_applicable"},
 }
 

@@ -165,6 +165,19 @@ def test_amounts_have_the_decimals_of_their_currency(currency: str, written: str
     assert line.gross == line.net
 
 
+def test_the_same_digits_are_another_amount_in_another_currency() -> None:
+    (row,) = rows_of(RECONCILIATION)[:1]
+    row |= {"gross": "100", "fee": "0", "net": "100", "customer_facing_amount": ""}
+    yen = row | {"currency": "jpy", "balance_transaction_id": "txn_2"}
+
+    lines, _ = read_rows([row, yen, row | {"balance_transaction_id": "txn_3"}])
+
+    assert [str(line.gross) for line in lines] == ["100.00", "100", "100.00"]
+    dinar = row | {"currency": "kwd", "gross": "1.234", "net": "1.234"}
+    with pytest.raises(UnreadableReportError, match=r"^line 3: gross has more decimals than EUR"):
+        read_rows([dinar, dinar | {"currency": "eur"}])
+
+
 def test_one_file_has_one_mark_before_its_decimals() -> None:
     rows = rows_of(RECONCILIATION)
     rows[1] |= {"gross": "46,10"}
