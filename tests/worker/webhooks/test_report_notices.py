@@ -28,6 +28,7 @@ def settlements(servers: Servers) -> Iterator[psycopg.Connection[Any]]:
     """A connection of the role that fetches."""
     url = make_url(servers.superuser_url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET max_stack_depth = '200kB'")  # as small as a careful server has it
         connection.execute("SET SESSION AUTHORIZATION checkout_settlements")
         yield connection
 

@@ -140,6 +140,8 @@ class _Reading:
         try:
             net = amount(credit) - amount(debit)
             if of_payment and (gross_debit or gross_credit):
+                if amount(gross_debit) and amount(gross_credit):
+                    self._fault(line, "Gross Debit and Gross Credit are both filled")
                 gross = (amount(gross_credit) - amount(gross_debit)) or None
                 rate = amount(rate_there) or None
             fee = amount(charged[0]) + amount(charged[1]) + amount(charged[2]) + amount(charged[3])
