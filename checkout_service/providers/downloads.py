@@ -95,7 +95,8 @@ def _pieces(answer: httpx.Response, until: float) -> Iterator[bytes]:
     if coding not in {"identity", "", "gzip"}:
         raise UnreadableReportError("the report came packed in a way that nobody asked for")
     unpack = zlib.decompressobj(wbits=31) if coding == "gzip" else None
-    for raw in answer.iter_raw(PIECE):
+    # As they come: with a size it would wait until so much is there, for ever of one that drips.
+    for raw in answer.iter_raw():
         if monotonic() > until:
             raise ProviderUnavailableError("a report did not end in time")
         if unpack is None:
