@@ -81,6 +81,8 @@ def served(answer: Answer) -> Iterator[tuple[str, list[str]]]:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            # Providers' clients are of a process that ends: a connection that is kept would be one that nobody closes.
+            self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(content)
 
@@ -100,16 +102,19 @@ def served(answer: Answer) -> Iterator[tuple[str, list[str]]]:
             thread.join()
 
 
-def fetched(
-    fetch: FetchReports,
+def context_of(
     options: Mapping[str, str],
     *,
     now: datetime = NOW,
     since: datetime | None = None,
     cursor: str | None = None,
     is_entered: Callable[[str], bool] = lambda _: False,
-) -> list[tuple[Report, list[ReportLine]]]:
-    """All reports of a fetch, each with its lines, read before the next one is fetched."""
+) -> FetchContext:
+    """What a fetch knows, with these settings."""
     account = Account(options={name: Secret(value) for name, value in options.items()})
-    context = FetchContext(account=account, now=now, since=since, cursor=cursor, is_entered=is_entered)
-    return [(report, list(report.lines)) for report in fetch(context)]
+    return FetchContext(account=account, now=now, since=since, cursor=cursor, is_entered=is_entered)
+
+
+def fetched(fetch: FetchReports, options: Mapping[str, str], **how: Any) -> list[tuple[Report, list[ReportLine]]]:
+    """All reports of a fetch, each with its lines, read before the next one is fetched."""
+    return [(report, list(report.lines)) for report in fetch(context_of(options, **how))]

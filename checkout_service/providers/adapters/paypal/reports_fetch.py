@@ -88,7 +88,7 @@ def fetch_transactions(context: FetchContext) -> Iterator[Report]:
             yield _report(window, context.now)
             # Both ends of a window are in it, so one that begins where the last one ended leaves out nothing.
             begin = window.end
-    except UnreadableError as error:
+    except (UnlikeError, UnreadableError) as error:
         raise UnreadableReportError(str(error)) from error
 
 
@@ -128,17 +128,14 @@ def _report(window: Window, now: datetime) -> Report:
     balances = Balances()
     unknown: set[str] = set()
     for info in window.rows:
-        try:
-            line = _line(info, len(lines) + 1, window.account, section)
-            status = text(info, "transaction_status")
-            digest.update(repr((line[2:], status)).encode())
-            bank_reference = reference(info.get("bank_reference_id"), "bank_reference_id")
-        except UnlikeError as error:
-            raise UnreadableReportError(f"a transaction: {error}") from error
+        line = _line(info, len(lines) + 1, window.account, section)
+        status = text(info, "transaction_status")
+        digest.update(repr((line[2:], status)).encode())
         if status not in _WITHDRAWALS:
             unknown.add(status)
         elif line.kind is EntryKind.PAYOUT:
             paid = _WITHDRAWALS[status]
+            bank_reference = reference(info.get("bank_reference_id"), "bank_reference_id")
             failed_at = _updated(info) if paid is PayoutStatus.FAILED else None
             report.payouts.append(payout_of(line, status=paid, bank_reference=bank_reference, failed_at=failed_at))
         if status not in _MOVED:
