@@ -49,7 +49,7 @@ def why_held(report: Report, lines: list[ReportLine]) -> list[str]:
             for currency in sorted(nets.keys() | expected.keys()):
                 residue = nets[currency] - expected.get(currency, Decimal(0))
                 if residue:
-                    reasons.append(f"residue {residue} {currency}")
+                    reasons.append(f"residue {residue:.2f} {currency}")
         if section.rows is not None and section.rows != len(own):
             reasons.append(f"rows {len(own)} of {section.rows}")
     assert {(line.account, line.section) for line in lines} <= {(each.account, each.name) for each in report.sections}
