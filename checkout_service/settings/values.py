@@ -10,6 +10,7 @@ from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, NamedTuple, Self
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from checkout_service.delivery_states import RejectedClass
 from checkout_service.settings.catalog_source import CatalogSource, catalog_source, refuse_bad_minutes
@@ -163,6 +164,8 @@ class WebSettings(SharedSettings):
     held_pieces_per_guest: int = 100
     held_pieces_per_address: int = 1000
     webhook_endpoints_max: int = 2000
+    settlements_timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    """Of the days that lists of settled money are filtered by."""
 
     @property
     def pages_key(self) -> bytes:
@@ -210,6 +213,7 @@ class WebSettings(SharedSettings):
             "webhook_endpoints_max": env.number("WEBHOOK_ENDPOINTS_MAX", 2000),
             "web_threads": env.number("WEB_THREADS", 4),
             "metrics_token": env.metrics_token(),
+            "settlements_timezone": env.settlements_timezone(),
         }
         env.finish()
         return cls(**values)
