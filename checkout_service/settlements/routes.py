@@ -65,7 +65,7 @@ def list_payouts(query: dict[str, Any]) -> Response:
 
 @blueprint.get("/payouts/<uuid:payout_id>")
 @blueprint.doc(operationId="getPayout")
-@leads_to("listBalanceEntries", payout_id="/id")
+@leads_to("adminGetPayment", payment_id="/open_exceptions/0/payment_id")
 @scoped(Scope.PAYOUTS_READ)
 @blueprint.response(200, WholePayoutSchema, example=examples.WHOLE_PAYOUT)
 @blueprint.problems(NotFound, InsufficientScope)
@@ -107,6 +107,7 @@ def export_payouts(query: dict[str, Any]) -> Response:
 
 @blueprint.get("/balance-entries")
 @blueprint.doc(operationId="listBalanceEntries")
+@leads_to("getPayout", payout_id="/data/0/payout_id")
 @scoped(Scope.PAYOUTS_READ)
 @blueprint.arguments(EntriesQuery, location="query")
 @blueprint.response(200, EntryPageSchema, example=examples.ENTRIES)

@@ -12,7 +12,6 @@ from marshmallow import Schema, fields, validate
 
 from checkout_service.api.answers import AnswerSchema, CurrencyText, SignedAmountText, WordText
 from checkout_service.api.plain_fields import IdField, NumberField
-from checkout_service.money import KNOWN_CURRENCIES
 from checkout_service.settings.values import WebSettings
 from checkout_service.settlement_words import EXCEPTIONS, EntryKind, FileState, MatchState, PayoutState, PayoutStatus
 from checkout_service.settlement_words import Subject as SettlementSubject
@@ -94,7 +93,7 @@ def _provider() -> fields.String:
 def _currency() -> fields.String:
     return fields.String(
         load_default=None,
-        validate=validate.OneOf(sorted(KNOWN_CURRENCIES)),
+        validate=validate.Regexp(r"^[A-Z]{3}$"),
         metadata={"description": "Only those in this currency (ISO 4217) of the balance.", "example": "EUR"},
     )
 

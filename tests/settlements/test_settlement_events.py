@@ -84,10 +84,10 @@ def test_what_counts_is_the_end_of_the_transaction(books: Books, sql: Sql) -> No
 
 def test_nothing_is_told_of_a_transaction_that_is_rolled_back(books: Books, sql: Sql) -> None:
     payout, file = books.payout(), books.file()
-    books.run("BEGIN; SELECT 1")
+    books.connection.execute("BEGIN")
     books.change(payout, state="reconciled")
     books.match("unknown_here", books.entry(file))
-    books.run("ROLLBACK; SELECT 1")
+    books.connection.execute("ROLLBACK")
     assert written(sql, "payout", "settlement_exception") == []
     assert sql("SELECT FROM settlement_marks") == []
 
