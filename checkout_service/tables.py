@@ -42,6 +42,7 @@ from checkout_service.settlements.models import (
     Payout,
     SettlementAccount,
     SettlementFile,
+    SettlementLease,
     SettlementLine,
     SettlementMatch,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "SessionAddress",
     "SettlementAccount",
     "SettlementFile",
+    "SettlementLease",
     "SettlementLine",
     "SettlementMark",
     "SettlementMatch",

@@ -10,7 +10,6 @@ from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, NamedTuple, Self
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from checkout_service.delivery_states import RejectedClass
 from checkout_service.settings.catalog_source import CatalogSource, catalog_source, refuse_bad_minutes
@@ -20,6 +19,7 @@ from checkout_service.settings.origins import Origins
 from checkout_service.settings.provider_accounts import Account, AccountForm
 from checkout_service.settings.reader import DEVELOPMENT_NAMESPACE, Reader
 from checkout_service.settings.secret import Secret
+from checkout_service.settings.settlements import time_zone
 from checkout_service.settings.web_reader import WebReader
 
 __all__ = [
@@ -164,8 +164,8 @@ class WebSettings(SharedSettings):
     held_pieces_per_guest: int = 100
     held_pieces_per_address: int = 1000
     webhook_endpoints_max: int = 2000
-    settlements_timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
-    """Of the days that lists of settled money are filtered by."""
+    settlements_timezone: str = "UTC"
+    """By its IANA name: the days and months of settled money."""
 
     @property
     def pages_key(self) -> bytes:
@@ -212,8 +212,8 @@ class WebSettings(SharedSettings):
             "webhooks_max_bytes": env.number("WEBHOOKS_MAX_BYTES", 4 * 2**30),
             "webhook_endpoints_max": env.number("WEBHOOK_ENDPOINTS_MAX", 2000),
             "web_threads": env.number("WEB_THREADS", 4),
+            "settlements_timezone": time_zone(env),
             "metrics_token": env.metrics_token(),
-            "settlements_timezone": env.settlements_timezone(),
         }
         env.finish()
         return cls(**values)

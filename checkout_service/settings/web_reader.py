@@ -7,7 +7,6 @@ from collections.abc import Collection
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from checkout_service.settings.operators import (
     LEAST_SECRET,
@@ -23,7 +22,6 @@ from checkout_service.settings.operators import (
 from checkout_service.settings.reader import Reader
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.secret_forms import placeholder
-from checkout_service.settings.time_zones import fault_of_time_zone
 
 
 class WebReader(Reader):
@@ -91,14 +89,6 @@ class WebReader(Reader):
         roles, faults = read_roles(listed, users) if listed else ({}, [])
         self._faults.extend(f"CONSOLE_ROLES: {fault}" for fault in faults)
         return roles
-
-    def settlements_timezone(self) -> ZoneInfo:
-        """The zone of days that settled money is filtered by, UTC where none is named."""
-        name = self.text("SETTLEMENTS_TIMEZONE", "UTC")
-        if fault := fault_of_time_zone(name):
-            self._faults.append(f"SETTLEMENTS_TIMEZONE: {fault}")
-            return ZoneInfo("UTC")
-        return ZoneInfo(name)
 
     def proxies(self, *, are_kept: bool = True) -> dict[str, Any]:
         """Which proxies are in front, and in which header they say who came to them.

@@ -129,8 +129,8 @@ class SettlementLine(Movement, Base):
     """A line of a file that is not entered: of this moment, or of a held one. It leaves when it is entered."""
 
     __tablename__ = "settlement_lines"
-    file_id: Mapped[UUID] = mapped_column(ForeignKey("settlement_files.id"), primary_key=True)
-    """The file."""
+    file_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """The file. Its row is written after its lines, so there is no foreign key."""
     line: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     """Its number there, from 1."""
     is_made: Mapped[bool]
@@ -233,6 +233,7 @@ class BalanceEntry(Movement, Dated, Base):
             "id",
             postgresql_where=text("kind <> ALL ('{capture,refund,fee}'::balance_entry_kind[])"),
         ),
+        Index("balance_entries_withdrawn_by", "withdrawn_by", postgresql_where=text("withdrawn_by IS NOT NULL")),
     )
     provider: Mapped[str] = mapped_column(Text)
     """Whose report it is of; ``bank`` of a bank's."""
@@ -361,3 +362,16 @@ class SettlementAccount(Dated, Base):
     """What the next fetch goes on from."""
     fetched_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     """When the last fetch began."""
+
+
+class SettlementLease(Dated, Base):
+    """What is done by one command at a time, and by whom: whoever is killed has it until its time is over."""
+
+    __tablename__ = "settlement_leases"
+    __table_args__ = (Index("settlement_leases_name", "name", unique=True),)
+    name: Mapped[str] = mapped_column(Text)
+    """What is done."""
+    holder: Mapped[UUID]
+    """Who does it, or did it last: made anew by each command."""
+    lease_until: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
+    """When another one may begin."""

@@ -23,7 +23,7 @@ _ZONE: Final = "A day is one in the zone of `SETTLEMENTS_TIMEZONE` (UTC where th
 def zone() -> ZoneInfo:
     """The zone of days in filters."""
     settings: WebSettings = current_app.extensions["settings"]
-    return settings.settlements_timezone
+    return ZoneInfo(settings.settlements_timezone)
 
 
 def midnight(day: date) -> datetime:

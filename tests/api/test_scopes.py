@@ -60,7 +60,9 @@ DEMANDS = {
 FOR_CUSTOMERS_TOO = {"payments.cancel_payment", "payments.read_payment", "refunds.list_refunds"}
 
 NEW = {"staff_payments.find_staff_payments", "staff_payments.read_staff_payment"} | {
-    endpoint for endpoint, scopes in DEMANDS.items() if scopes in {("webhooks:write",), ("events:read",), ("payouts:read",)}
+    endpoint
+    for endpoint, scopes in DEMANDS.items()
+    if scopes in {("webhooks:write",), ("events:read",), ("payouts:read",)}
 }
 """Those that were never opened by ``refunds``, the one scope of before."""
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -23,7 +22,7 @@ PATH = "/api/admin/balance-entries"
 @pytest.fixture
 def in_berlin(app: Flask) -> Iterator[None]:
     before: WebSettings = app.extensions["settings"]
-    app.extensions["settings"] = replace(before, settlements_timezone=ZoneInfo("Europe/Berlin"))
+    app.extensions["settings"] = replace(before, settlements_timezone="Europe/Berlin")
     yield
     app.extensions["settings"] = before
 

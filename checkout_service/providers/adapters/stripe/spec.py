@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from checkout_service.providers.minor_units import read_of
+from checkout_service.providers.reports import ReportForm
 from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm, Package
 from checkout_service.settings.secret_forms import PUBLISHABLE_KEY, SIGNING_SECRET, STRIPE_KEY, key_like
@@ -29,6 +30,13 @@ MINOR_UNITS = read_of(
         "ZWG": 2,
     },
 )
+
+
+def _restricted_key(value: str) -> str | None:
+    """What is wrong with a key for reports: one that may do all would move money from where it only has to be read."""
+    if value.startswith("sk_"):
+        return "is a secret key of Stripe, which may move money: make a restricted one that may only read, rk_…"
+    return key_like(r"rk_\w+", words="a restricted key of Stripe, rk_…", kind=STRIPE_KEY)(value)
 
 
 spec = ProviderSpec(
@@ -73,4 +81,15 @@ spec = ProviderSpec(
         test_pattern=r"^(?:sk|rk)_test_",
     ),
     minor_units=MINOR_UNITS,
+    reports=ReportForm(
+        read="checkout_service.providers.adapters.stripe.report_files:read",
+        fetch="checkout_service.providers.adapters.stripe.report_api:fetch",
+        account=AccountForm(
+            needed=("reports_key",),
+            optional=("reports_base",),
+            secrets=False,
+            checks={"reports_key": _restricted_key},
+            package=Package(module="stripe", extra="stripe"),
+        ),
+    ),
 )
