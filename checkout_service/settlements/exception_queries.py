@@ -77,6 +77,55 @@ _held: Final = Statement(f"""
 """)  # noqa: S608 (only our own constants)
 
 
+COUNTED: Final = 10_000
+"""Rows of a kind that are counted at most: more of them are no other news."""
+
+LOOKED_AT_FIRST: Final = 1_000
+"""Open exceptions of a kind whose age is looked at: those with the smallest ids, which are the oldest."""
+
+_COUNT: Final = f"""
+    SELECT '{{state}}' AS kind,
+        (SELECT count(*) FROM (SELECT FROM settlement_matches AS match
+            WHERE {_IS_OPEN} AND match.state = '{{state}}' LIMIT {COUNTED}) AS counted) AS number,
+        (SELECT extract(epoch FROM now() - min(created_at))::float8 FROM (
+            SELECT created_at FROM settlement_matches AS match
+            WHERE {_IS_OPEN} AND match.state = '{{state}}' ORDER BY id LIMIT {LOOKED_AT_FIRST}) AS first) AS age
+""".replace("{matched,not_ours}", "{{matched,not_ours}}")  # noqa: S608 (only our own constants)
+
+# Each kind along settlement_matches_open. A fee of no payment is nobody's haste.
+COUNTS: Final = f"""
+    SELECT jsonb_object_agg(kind, number) AS counts,
+        coalesce(max(age) FILTER (WHERE kind <> '{MatchState.UNOWNED_FEE.value}'), 0) AS oldest,
+        (SELECT count(*) FROM (SELECT FROM payouts WHERE state IN ('open', 'unmatched') LIMIT {COUNTED}) AS counted)
+            AS open_payouts
+    FROM (
+        {" UNION ALL ".join(_COUNT.format(state=state.value) for state in EXCEPTIONS)}
+        UNION ALL SELECT 'held', (SELECT count(*) FROM (SELECT FROM settlement_files
+            WHERE state = '{FileState.HELD.value}' LIMIT {COUNTED}) AS counted), NULL
+    ) AS each
+"""  # noqa: S608 (only our own constants)
+
+_counts: Final = Statement(COUNTS)
+
+
+class OpenCounts(NamedTuple):
+    """How many exceptions are open of each kind, held files among them, up to ``COUNTED`` of each.
+
+    ``oldest`` is the age in seconds of the oldest that needs a person, 0 where there is none; ``open_payouts`` counts
+    payouts that have not come out even.
+    """
+
+    by_kind: dict[str, int]
+    oldest: float
+    open_payouts: int
+
+
+def open_counts() -> OpenCounts:
+    """The counts, by one statement. Raises DatabaseUnavailableError."""
+    [row] = execute(_counts, {})
+    return OpenCounts(row.counts, row.oldest, row.open_payouts)
+
+
 class OpenException(NamedTuple):
     """An exception that nobody settled. ``amount`` is what is there, ``amount_here`` what we have, each with its
     currency. What has no entry is missing there. ``net`` is what its entry moves the balance by.

@@ -38,7 +38,8 @@ DEMANDS = {
     **{
         f"settlements.{view}": ("payouts:read",)
         for view in (
-            *("list_payouts", "read_payout", "export_payouts", "list_balance_entries", "export_balance_entries"),
+            *("list_payouts", "read_payout", "export_payouts"),
+            *("list_balance_entries", "export_balance_entries"),
         )
     },
     "settling.post_acceptance": ("refunds",),
