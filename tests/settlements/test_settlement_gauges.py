@@ -35,7 +35,7 @@ def counted(app: Flask) -> tuple[int, list[str]]:
 def test_who_never_enters_a_report_sees_zeros(make_app: MakeApp) -> None:
     client = make_app().test_client()
     for kind in (*EXCEPTIONS, "held"):
-        assert value(client, f'settlement_exceptions{{kind="{kind}"}}') == 0
+        assert value(client, "settlement_exceptions", kind=kind) == 0
     assert (value(client, OLDEST), value(client, "settlement_payouts_open")) == (0, 0)
 
 
@@ -55,7 +55,7 @@ def test_what_is_open_is_counted_by_kind_with_the_age_of_the_oldest(make_app: Ma
 
     client = make_app().test_client()
 
-    found = {kind: value(client, f'settlement_exceptions{{kind="{kind}"}}') for kind in (*EXCEPTIONS, "held")}
+    found = {kind: value(client, "settlement_exceptions", kind=kind) for kind in (*EXCEPTIONS, "held")}
     assert {kind for kind, number in found.items() if number} == {"unowned_fee", "differs", "held"}
     assert (found["differs"], found["held"], found["unowned_fee"]) == (1, 1, 1)
     age = value(client, OLDEST)
