@@ -36,6 +36,7 @@ from checkout_service.payments.entry_models import PaymentAcceptance, PaymentAtt
 from checkout_service.payments.models import CancelRequest, Payment, PaymentEvent, PaymentMate
 from checkout_service.privacy.models import Erasure
 from checkout_service.refunds.models import Refund, RefundEvent
+from checkout_service.settlements.mark_models import SettlementMark
 from checkout_service.settlements.models import (
     BalanceEntry,
     Payout,
@@ -100,6 +101,7 @@ __all__ = [
     "SettlementFile",
     "SettlementLease",
     "SettlementLine",
+    "SettlementMark",
     "SettlementMatch",
     "SourceListing",
     "Spec",

@@ -31,14 +31,14 @@ TABLES: Final = _columns(
     "payment_events payment_notices payment_reviews payments refund_events refunds schools session_addresses specs",
     "guests prune_marks users vendors voids webhook_deliveries webhook_rejections",
     "fulfilments holds order_cancellations order_lines order_numbering order_numbers order_reasons orders refund_lines",
-    "stock_counters unnumbered_orders",
+    "stock_counters unnumbered_orders settlement_marks",
     "listing_prices listing_words look_ups_after_restore payment_mates catalog_syncs source_listings",
     "event_days event_dues event_numbers event_series event_types events unsequenced_events",
     "endpoint_secrets event_attempts event_replays pending_deliveries webhook_endpoints",
     _SETTLED,
 )
 
-_OWNERS: Final = _columns("erasures order_numbering")
+_OWNERS: Final = _columns("erasures order_numbering settlement_marks")
 """Tables that the owner's functions alone read."""
 
 _WEBS: Final = _columns("api_keys guests", _SETTLED)
