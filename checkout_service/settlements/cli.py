@@ -125,8 +125,8 @@ def _beginning(since: datetime | None, settings: SettlementsSettings) -> datetim
 def _tell(done: Fetched) -> None:
     """Say what came of a provider: nothing where nothing is new, faults beside the output."""
     name = f"{done.provider} {shown(done.account)}".rstrip()
-    if done.asked_until:
-        click.echo(f"{name}: asked less than 10 minutes ago; again from {done.asked_until:%H:%M} UTC.", err=True)
+    if done.next_turn:
+        click.echo(f"{name}: asked less than 10 minutes ago; again from {done.next_turn:%H:%M} UTC.", err=True)
         return
     if done.is_quiet:
         return

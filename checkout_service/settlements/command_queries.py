@@ -135,10 +135,10 @@ LEFT JOIN payouts AS payout ON payout.id = coalesce(match.payout_id, entry.payou
 _EXCEPTIONS: Final = f"""
 SELECT {_LISTED}
 FROM (
-    SELECT found.* FROM unnest(%(kinds)s::settlement_match_state[]) AS wanted (state)
+    SELECT found.* FROM unnest(%(kinds)s::settlement_match_state[]) AS of_kind (state)
     CROSS JOIN LATERAL (
         SELECT * FROM settlement_matches AS each
-        WHERE each.state = wanted.state AND each.undone_at IS NULL AND each.resolved_at IS NULL
+        WHERE each.state = of_kind.state AND each.undone_at IS NULL AND each.resolved_at IS NULL
             AND each.state <> ALL ('{{matched,not_ours}}'::settlement_match_state[])
             AND (%(provider)s::text IS NULL OR each.provider = %(provider)s)
             AND (%(before)s::uuid IS NULL OR each.id < %(before)s)

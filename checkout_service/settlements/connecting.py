@@ -12,8 +12,8 @@ STATEMENT_WITHIN: Final = 900
 """Seconds that one statement may take: a rule over a million lines takes tens of them."""
 
 LOCK_WITHIN: Final = 300
-"""Seconds that a statement waits for what another command holds, which may be entering a million lines. No customer waits
-for one of ours."""
+"""Seconds that a statement waits for what another command holds, which may be entering a million lines. No customer
+waits for one of ours."""
 
 IDLE_WITHIN: Final = 900
 """Seconds that a transaction may wait for us, who may be stopped or away."""

@@ -6,7 +6,7 @@ Several runs take turns (``leases``). What one provider refuses keeps no other f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from checkout_service.settlements.entered import FileOfAnotherError
 from checkout_service.settlements.entering import enter
 from checkout_service.settlements.leases import FETCH, LASTS, Lease, take_lease
 from checkout_service.settlements.missing import find_missing
+from checkout_service.settlements.notices import notices
 from checkout_service.settlements.readers import account_name, fetcher_of
 
 EVERY: Final = timedelta(minutes=10)
@@ -52,7 +53,7 @@ class Fetched:
     held: list[tuple[str, UUID]] = field(default_factory=list)
     """Files that do not prove themselves: name and id."""
     error: str = ""
-    asked_until: datetime | None = None
+    next_turn: datetime | None = None
     """Where it was asked less than EVERY ago, and so was not now: when it may be asked again."""
 
     @property
@@ -87,22 +88,22 @@ def fetch_account(
     """Fetch what is new there and enter it, a report after the other.
 
     ``since`` goes before what the last fetch came to, and changes that only where there was none: what lies between
-    would never be fetched. Else ``enter`` notes how far it came. Raises LeaseLostError, and psycopg.OperationalError where the database is away; whatever
-    else ends it is its ``error``.
+    would never be fetched. Else ``enter`` notes how far it came. Raises LeaseLostError, and psycopg.OperationalError
+    where the database is away; whatever else ends it is its ``error``.
     """
     name = account_name(provider, account)
     fetched = Fetched(provider=provider, account=name)
     begun = _begin(connection, provider, name)
     if begun is None:
-        fetched.asked_until = _asked_until(connection, provider, name)
+        fetched.next_turn = _next_turn(connection, provider, name)
         return fetched
-    now, cursor = begun
+    now, cursor, fetched_at = begun
     context = FetchContext(
         account=account,
         now=now,
         since=since,
         cursor=cursor,
-        notices=_notices(connection, provider),
+        notices=notices(connection, provider=provider, now=now, fetched_at=fetched_at),
         is_entered=lambda file: _is_entered(connection, provider, file),
     )
     try:
@@ -161,30 +162,25 @@ def _take_cursor_away(report: Report) -> None:
     report.lines = each()
 
 
-def _begin(connection: psycopg.Connection[Any], provider: str, account: str) -> tuple[datetime, str | None] | None:
-    """When this fetch begins and what the last one came to; None where the account was asked a moment ago."""
-    row: tuple[datetime, str | None] | None = connection.execute(
+def _begin(
+    connection: psycopg.Connection[Any], provider: str, account: str
+) -> tuple[datetime, str | None, datetime | None] | None:
+    """When this fetch begins, what the last one came to, and when that began; None where it was a moment ago."""
+    row: tuple[datetime, str | None, datetime | None] | None = connection.execute(
         _BEGIN, {"provider": provider, "account": account, "every": EVERY}
     ).fetchone()
     return row
 
 
-def _asked_until(connection: psycopg.Connection[Any], provider: str, account: str) -> datetime:
-    row = connection.execute(_ASKED, {"provider": provider, "account": account}).fetchone()
-    asked: datetime = row[0] if row and row[0] else datetime.now(UTC)
-    return asked.astimezone(UTC) + EVERY
+def _next_turn(connection: psycopg.Connection[Any], provider: str, account: str) -> datetime:
+    row = connection.execute(_LAST, {"provider": provider, "account": account}).fetchone()
+    begun: datetime = row[0] if row and row[0] else datetime.now(UTC)
+    return begun.astimezone(UTC) + EVERY
 
 
 def _is_entered(connection: psycopg.Connection[Any], provider: str, name: str) -> bool:
     values: Mapping[str, Any] = {"provider": provider, "name": name, "state": FileState.ENTERED.value}
     return connection.execute(_IS_ENTERED, values).fetchone() is not None
-
-
-def _notices(connection: psycopg.Connection[Any], provider: str) -> Sequence[str]:
-    """What webhooks of this provider named; nothing where no function of this schema says it."""
-    if connection.execute(_HAS_NOTICES).fetchone() is None:
-        return ()
-    return [str(name) for (name,) in connection.execute(_NOTICES, {"provider": provider})]
 
 
 def _reconciled(connection: psycopg.Connection[Any], provider: str, *, since: datetime) -> int:
@@ -197,10 +193,10 @@ INSERT INTO settlement_accounts AS known (provider, account, fetched_at)
 VALUES (%(provider)s, %(account)s, clock_timestamp())
 ON CONFLICT (provider, account) DO UPDATE SET fetched_at = clock_timestamp(), updated_at = clock_timestamp()
 WHERE known.fetched_at IS NULL OR known.fetched_at <= clock_timestamp() - %(every)s::interval
-RETURNING fetched_at, cursor
+RETURNING new.fetched_at, new.cursor, old.fetched_at
 """
 
-_ASKED: Final = """
+_LAST: Final = """
 SELECT fetched_at FROM settlement_accounts WHERE provider = %(provider)s AND account = %(account)s
 """
 
@@ -208,12 +204,6 @@ _IS_ENTERED: Final = """
 SELECT FROM settlement_files
 WHERE provider = %(provider)s AND name = %(name)s AND state = %(state)s::settlement_file_state LIMIT 1
 """
-
-_HAS_NOTICES: Final = """
-SELECT FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND proname = 'settlement_notices'
-"""
-
-_NOTICES: Final = "SELECT name FROM settlement_notices(%(provider)s) AS name"
 
 _RECONCILED: Final = """
 SELECT count(*) FROM payouts WHERE provider = %(provider)s AND reconciled_at >= %(since)s

@@ -69,10 +69,10 @@ def list_exceptions(
 
     Held files are among them, as the kind held. `resolve` and `undo` take the id of a match, `accept` that of a file.
     """
-    wanted = kinds or KINDS
-    states = [MatchState(kind) for kind in wanted if kind != HELD]
+    chosen = kinds or KINDS
+    states = [MatchState(kind) for kind in chosen if kind != HELD]
     with settled() as (_settings, connection):
-        files = held_files(connection, provider=provider, before=before, limit=limit) if HELD in wanted else ()
+        files = held_files(connection, provider=provider, before=before, limit=limit) if HELD in chosen else ()
         matches = (
             open_exceptions(connection, kinds=states, provider=provider, before=before, limit=limit) if states else ()
         )

@@ -218,7 +218,7 @@ def test_whoever_waits_for_another_one_goes_on_behind_it(run: Commands, sql: Sql
         ("hidden", "SETTLEMENTS_DATABASE_URL: "),
         (
             "the worker's",
-            "may not do this (permission denied for table settlement_accounts): it has to be the role PREFIX_settlements",
+            "(permission denied for table settlement_accounts): it has to be the role PREFIX_settlements",
         ),
     ],
 )
