@@ -171,7 +171,7 @@ HOSTILE = [
 ]
 
 
-def test_nothing_but_a_name_of_a_report_of_ours_is_asked_for(server: ReportServer) -> None:
+def test_nothing_but_a_name_of_a_report_of_ours_is_fetched(server: ReportServer) -> None:
     assert Fetching(server).fetch(*HOSTILE) == []
     assert server.paths == []
 
@@ -237,7 +237,7 @@ def test_credentials_that_are_refused_end_it_at_once(server: ReportServer) -> No
     assert (len(server.paths), fetching.entered, fetching.cursor) == (1, [], None)
 
 
-def test_a_page_in_place_of_a_report_is_told_and_moves_nothing(server: ReportServer) -> None:
+def test_a_page_in_place_of_a_report_is_refused_and_moves_nothing(server: ReportServer) -> None:
     server.answers[path(41)] = b"<html>Sign in</html>"
     fetching = Fetching(server, reports_first_batch="41")
     with pytest.raises(UnreadableReportError, match="a page for a browser"):
@@ -283,7 +283,7 @@ def faults(options: dict[str, str]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("options", "option", "words"), WRONG.values(), ids=WRONG.keys())
-def test_settings_that_cannot_work_are_told_at_start(options: dict[str, str], option: str, words: str) -> None:
+def test_settings_that_cannot_work_are_refused_at_start(options: dict[str, str], option: str, words: str) -> None:
     (found,) = faults(GOOD | options)
 
     assert found[0] == option
