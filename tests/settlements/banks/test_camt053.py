@@ -302,6 +302,15 @@ def test_an_account_that_the_operator_names_has_to_be_the_statement_s() -> None:
         read(PAYOUTS_OF_08, account="DE00")
 
 
+def test_a_statement_may_leave_its_account_to_the_operator() -> None:
+    content = document(statement(balance("OPBD", "0"), balance("CLBD", "5"), booked("5"))).replace(
+        f"<Id><IBAN>{IBAN}</IBAN></Id>", ""
+    )
+    assert [line.account for line in read(content, account="de00 made")[1]] == ["DE00MADE"]
+    with pytest.raises(UnreadableReportError, match="names no account"):
+        read(content)
+
+
 def _entry(old: str, new: str) -> str:
     return document(statement(balance("OPBD", "0"), balance("CLBD", "5"), booked("5").replace(old, new)))
 
