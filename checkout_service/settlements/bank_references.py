@@ -40,8 +40,8 @@ _NAMES: Final = f"""
     payout AS MATERIALIZED (
         SELECT id, amount, currency, {_DAY} AS day, bank_reference, payout_ref FROM payouts WHERE {{of}}
     ), name AS MATERIALIZED (
-        SELECT DISTINCT payout.id AS payout_id, plain.name, left(plain.name, {SHORTEST}) AS start,
-            left(plain.name, {SHORTEST_CUT}) AS longer_start
+        SELECT DISTINCT payout.id AS payout_id, payout.amount, payout.currency, payout.day, plain.name,
+            left(plain.name, {SHORTEST}) AS start, left(plain.name, {SHORTEST_CUT}) AS longer_start
         FROM payout CROSS JOIN LATERAL (
             SELECT {_PLAIN.format("bank_reference")}, {SHORTEST}, 4
             UNION ALL SELECT {_PLAIN.format("payout_ref")}, {SHORTEST}, 4
@@ -69,35 +69,35 @@ _LINKS: Final = f"""
     '''
     )
 }, part AS MATERIALIZED (
-        SELECT entry.id AS entry_id, part.number, regexp_split_to_array(upper(part.text), '[^[:alnum:]]+') AS words
+        SELECT entry.id AS entry_id, entry.net, entry.currency, entry.day, part.number,
+            regexp_split_to_array(upper(part.text), '[^[:alnum:]]+') AS words
         FROM entry CROSS JOIN LATERAL string_to_table(description, '{PART}') WITH ORDINALITY AS part (text, number)
         WHERE part.text ~ '[0-9]'
     ), start AS MATERIALIZED (
-        SELECT part.entry_id, part.number, part.words, place.at
+        SELECT part.*, place.at
         FROM part CROSS JOIN LATERAL generate_series(1, cardinality(part.words)) AS place (at)
         WHERE left(array_to_string(part.words[place.at:place.at + {SHORTEST - 1}], ''), {SHORTEST})
             IN (SELECT start FROM name)
     ), whole AS (
         SELECT DISTINCT ON (start.entry_id, start.number, start.at, name.payout_id)
-            start.entry_id, start.number, start.at, name.payout_id, length(name.name) AS length
+            start.entry_id, start.number, start.at, start.net, start.currency, start.day, name.payout_id, name.amount,
+            name.currency AS payout_currency, name.day AS payout_day, length(name.name) AS length
         FROM start
         CROSS JOIN LATERAL generate_series(start.at, least(start.at + 19, cardinality(words))) AS place (to_word)
         JOIN name ON name.name = array_to_string(start.words[start.at:place.to_word], '')
         ORDER BY start.entry_id, start.number, start.at, name.payout_id, length(name.name) DESC
     ), cut AS (
-        SELECT DISTINCT start.entry_id, start.number, start.at, name.payout_id, 0 AS length
+        SELECT DISTINCT start.entry_id, start.number, start.at, start.net, start.currency, start.day, name.payout_id,
+            name.amount, name.currency AS payout_currency, name.day AS payout_day, 0 AS length
         FROM start CROSS JOIN LATERAL (SELECT array_to_string(start.words[start.at:], '')) AS rest (text)
         JOIN name ON name.longer_start = left(rest.text, {SHORTEST_CUT}) AND length(name.name) > length(rest.text)
             AND left(name.name, length(rest.text)) = rest.text
         WHERE length(rest.text) >= {SHORTEST_CUT}
     ), hit AS (
-        SELECT found.entry_id, found.number, found.at, found.payout_id, entry.net, payout.amount,
-            payout.currency = entry.currency AS is_same_currency,
-            rank() OVER (PARTITION BY found.entry_id, found.number, found.at ORDER BY found.length DESC) AS place
+        SELECT *, currency = payout_currency AS is_same_currency,
+            rank() OVER (PARTITION BY entry_id, number, at ORDER BY length DESC) AS place
         FROM (SELECT * FROM whole UNION ALL SELECT * FROM cut) AS found
-        JOIN entry ON entry.id = found.entry_id
-        JOIN payout ON payout.id = found.payout_id
-        WHERE payout.day IS NULL OR entry.day BETWEEN payout.day - {DAYS_BEFORE} AND payout.day + {DAYS_AFTER}
+        WHERE payout_day IS NULL OR day BETWEEN payout_day - {DAYS_BEFORE} AND payout_day + {DAYS_AFTER}
     ), shared AS (
         SELECT *, count(*) OVER same AS payouts,
             count(*) FILTER (WHERE is_same_currency AND amount = net) OVER same AS exact,
