@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from checkout_service.settlement_words import FileState, MatchState
@@ -16,6 +17,10 @@ class UnknownFileError(Exception):
 
 class NotHeldError(Exception):
     """A file is not held, or no longer, so that there is nothing to accept."""
+
+
+class UnenterableError(Exception):
+    """Lines of a held file contradict themselves or each other: nobody can accept them, the provider issues it anew."""
 
 
 class FileOfAnotherError(Exception):
@@ -38,8 +43,21 @@ class Residue:
     found: Decimal
     rule: str
 
+    @classmethod
+    def from_json(cls, residue: Mapping[str, Any]) -> Residue:
+        """As a file's row has it."""
+        expected = residue["expected"]
+        return cls(
+            account=residue["account"],
+            section=residue["section"],
+            currency=residue["currency"],
+            expected=None if expected is None else Decimal(expected),
+            found=Decimal(residue["found"]),
+            rule=residue["rule"],
+        )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True)
 class Entered:
     """What came of a file.
 

@@ -108,6 +108,9 @@ def _opened(path: Path) -> BufferedReader:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise BadFileError(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadFileError("it is no regular file: save what it gives into one")
     file = os.fdopen(descriptor, "rb")
     fault = _fault(file)
     if fault:
@@ -117,13 +120,11 @@ def _opened(path: Path) -> BufferedReader:
 
 
 def _fault(file: BufferedReader) -> str | None:
-    found = os.fstat(file.fileno())
-    if not stat.S_ISREG(found.st_mode):
-        return "it is no regular file: save what it gives into one"
-    if found.st_size == 0:
+    size = os.fstat(file.fileno()).st_size
+    if size == 0:
         return "it is empty"
-    if found.st_size > LARGEST_FILE:
-        return f"it has {found.st_size} bytes, more than the {LARGEST_FILE >> 20} MiB of a report"
+    if size > LARGEST_FILE:
+        return f"it has {size} bytes, more than the {LARGEST_FILE >> 20} MiB of a report"
     packed = next((words for magic, words in _PACKED.items() if file.peek(4).startswith(magic)), None)
     return f"it is {packed}: unpack it, or save it as CSV, first" if packed else None
 

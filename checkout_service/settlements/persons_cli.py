@@ -11,7 +11,7 @@ from checkout_service.settlement_words import EXCEPTIONS, FileState
 from checkout_service.settlements.command_context import because, by, operator_option, settled, shown, why_option
 from checkout_service.settlements.command_queries import Row, file_of, files_called
 from checkout_service.settlements.connecting import SettlementsConnection
-from checkout_service.settlements.entered import NotHeldError, UnknownFileError
+from checkout_service.settlements.entered import NotHeldError, UnenterableError, UnknownFileError
 from checkout_service.settlements.entering import accept
 from checkout_service.settlements.presenting import stored_residue
 from checkout_service.settlements.settling import (
@@ -58,6 +58,9 @@ def accept_file(file: str, residue: bool, provider: str | None, why: str, operat
             raise click.ClickException("No file has this id.") from error
         except NotHeldError as error:
             raise click.ClickException("It is not held any more: somebody was faster, or a later file.") from error
+        except UnenterableError as error:
+            message = f"It cannot be accepted: {shown(str(error), 500)}. Ask the provider for it once more."
+            raise click.ClickException(message) from error
     kinds = "".join(
         f", {count} {state.value}" for state, count in sorted(entered.by_state.items()) if state in EXCEPTIONS
     )

@@ -70,8 +70,7 @@ def test_reports_of_who_is_named_are_set_up_and_no_others(environment: pytest.Mo
         ({"OTHER_REPORTS_USER": "hidden"}, "OTHER_REPORTS_PASSWORD: Environment variable not set."),
         (
             {"ACME_REPORTS_TOKEN": "hidden"},
-            "ACME_REPORTS_TOKEN: is no setting; of these reports there are ACME_REPORTS_ACCOUNT, ACME_REPORTS_BASE, "
-            "ACME_REPORTS_KEY",
+            "ACME_REPORTS_TOKEN: is no setting; of these reports there are ACME_REPORTS_ACCOUNT, ACME_REPORTS_BASE, ",
         ),
         ({"SETTLEMENTS_TIMEZONE": "Mars/Olympus"}, "SETTLEMENTS_TIMEZONE: 'Mars/Olympus' is no time zone"),
         ({"SETTLEMENTS_TIMEZONE": "../../etc/passwd"}, "SETTLEMENTS_TIMEZONE: '../../etc/passwd' is no time zone"),

@@ -24,7 +24,7 @@ class Commands:
 
     settings: Mapping[str, str]
     reports: Path
-    given: Mapping[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __call__(self, *arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
         """Run one to its end. A setting that is given as '' is not set."""
@@ -35,10 +35,12 @@ class Commands:
     def start(self, *arguments: str, **given: str) -> subprocess.Popen[str]:
         """Begin one."""
         environment = {name: value for name, value in {**self.settings, **given}.items() if value}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "checkout_service.command_line", "settlements", *arguments],
             cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        self.started.append(process)
+        return process
 
     def report(self, name: str, text: str = GOOD) -> Path:
         """Put a report where the next fetch finds it."""
@@ -53,7 +55,7 @@ def run(servers: Servers, tmp_path: Path) -> Iterator[Commands]:
     reports.mkdir()
     write_distribution(site, "acme-payments", acme="tests.settlements.acme:spec")
     url = make_url(servers.superuser_url).set(drivername="postgresql", username="checkout_settlements", password=None)
-    yield Commands(
+    commands = Commands(
         reports=reports,
         settings={
             "PATH": str(Path(sys.executable).parent),
@@ -63,3 +65,7 @@ def run(servers: Servers, tmp_path: Path) -> Iterator[Commands]:
             "ACME_REPORTS_FOLDER": str(reports),
         },
     )
+    yield commands
+    for process in commands.started:
+        with process:
+            process.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -63,10 +64,8 @@ def test_of_several_at_once_one_has_it(connections: list[SettlementsConnection])
 
     def take(connection: SettlementsConnection) -> None:
         barrier.wait()
-        try:
+        with suppress(LeaseTakenError):
             taken.append(take_lease(connection, "fetch"))
-        except LeaseTakenError:
-            pass
 
     threads = [threading.Thread(target=take, args=(connection,)) for connection in connections]
     for thread in threads:

@@ -21,6 +21,8 @@ _SECONDS: Final = 19
 """Characters of ``YYYY-MM-DD HH:MM:SS``."""
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
+_MOST_KNOWN: Final = 20_000
+
 _parse = datetime.fromisoformat
 
 
@@ -46,9 +48,20 @@ class Amounts:
 
     def __init__(self) -> None:
         self._mark = ""
+        self._known: dict[str, Decimal] = {}
 
     def read(self, text: str, currency: Currency, name: str, line: int) -> Decimal:
         """An exact amount, signed as it is written. Raises UnreadableReportError for what is none of its currency."""
+        # Prices and fees come again and again: this is half the time of a file.
+        key = currency.code + text
+        if (known := self._known.get(key)) is not None:
+            return known
+        amount = self._read(text, currency, name, line)
+        if len(self._known) < _MOST_KNOWN:
+            self._known[key] = amount
+        return amount
+
+    def _read(self, text: str, currency: Currency, name: str, line: int) -> Decimal:
         found = _AMOUNT.fullmatch(text)
         if found is None:
             raise UnreadableReportError(f"{name} is no amount, such as 1234.50", line=line)

@@ -26,13 +26,14 @@ from checkout_service.providers.adapters.stripe.report_kinds import (
     OF_REFUNDS,
     is_ref,
     kind_of,
+    ours,
     plain_description,
     subject_of,
 )
 from checkout_service.providers.adapters.stripe.report_payouts import MOST_PAYOUTS, minor_amount, payout_of
 from checkout_service.providers.adapters.stripe.report_rows import Faults, Seen
 from checkout_service.providers.base import UnreadableError
-from checkout_service.providers.fields import items, own_id, text, unix_moment_of
+from checkout_service.providers.fields import items, text, unix_moment_of
 from checkout_service.providers.reports import FetchContext, Report, ReportLine, ReportPayout, UnreadableReportError
 from checkout_service.providers.transport import TooLargeError
 from checkout_service.settlement_words import EntryKind, PayoutStatus, Subject
@@ -289,7 +290,7 @@ def _line(found: Mapping[str, Any], number: int, payout_ref: str) -> ReportLine:
     customer_amount, paid_in = _customers(whole, kind, about)
     made = unix_moment_of(found.get("created"))
     available = found.get("available_on")
-    ours = metadata_of(whole).get("payment_id") if kind is EntryKind.CAPTURE or kind in OF_REFUNDS else None
+    written = metadata_of(whole).get("payment_id") if kind is EntryKind.CAPTURE or kind in OF_REFUNDS else None
     is_described = kind in DESCRIBED and not source_ref.startswith(OF_A_PURCHASE) and not intent
     return ReportLine(
         line=number,
@@ -313,7 +314,7 @@ def _line(found: Mapping[str, Any], number: int, payout_ref: str) -> ReportLine:
         about=about,
         subject_ref=subject,
         payment_ref=intent,
-        merchant_ref=str(own_id(ours) or ""),
+        merchant_ref=ours(written),
         description=plain_description(found.get("description") or "") if is_described else "",
     )
 

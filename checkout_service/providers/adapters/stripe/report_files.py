@@ -19,12 +19,12 @@ from checkout_service.providers.adapters.stripe.report_kinds import (
     OF_REFUNDS,
     is_ref,
     kind_of,
+    ours,
     plain_description,
     subject_of,
 )
 from checkout_service.providers.adapters.stripe.report_payouts import MOST_PAYOUTS, payouts_in
 from checkout_service.providers.adapters.stripe.report_rows import Faults, Rows, Seen
-from checkout_service.providers.fields import own_id
 from checkout_service.providers.reports import (
     Report,
     ReportLine,
@@ -248,7 +248,7 @@ def _ours(row: Sequence[str], at: _Places, kind: EntryKind) -> str:
         value = row[at.refunded_for]
     else:
         return ""
-    return value if value and own_id(value) else ""
+    return ours(value)
 
 
 def _description(row: Sequence[str], at: _Places, source: str, intent: str) -> str:

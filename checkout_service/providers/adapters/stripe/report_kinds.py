@@ -6,6 +6,7 @@ both give the same entry. The type decides of an object that has no category.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -148,6 +149,14 @@ def subject_of(kind: EntryKind, source: str, charge: str) -> tuple[Subject, str]
 def is_ref(value: str) -> bool:
     """Whether a text may be an id of Stripe's: letters, digits and ``_`` of ASCII."""
     return value.isidentifier() and value.isascii() and len(value) <= LONGEST_ID
+
+
+_OURS: Final = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def ours(value: object) -> str:
+    """The id of a payment of ours as ``str(UUID)`` writes it; '' for anything else, which others may have written."""
+    return value if isinstance(value, str) and _OURS.fullmatch(value) else ""
 
 
 def plain_description(value: str) -> str:
