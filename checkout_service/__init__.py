@@ -36,7 +36,9 @@ Nothing here imports ``worker``: a task is named by ``tasks`` and sent by ``publ
 """
 
 from checkout_service.settings.tracing import may_be_on
-from checkout_service.telemetry.optional import hide
+from checkout_service.telemetry.optional import COLOURS, hide
 
 if not may_be_on():
     hide()  # before anything of ours, or of the libraries', is loaded
+
+hide(COLOURS)  # until structlog is there: telemetry/logs.py lets it be found again

@@ -1,23 +1,79 @@
-"""Celery's own command line for ``checkout worker`` and its like: the same arguments as in the Procfile.
+"""Celery's own command line for ``checkout worker`` and its like, and for the Procfile: the same arguments.
 
-It runs in the process of ``checkout`` itself. Loaded by its name: the web tier never imports the worker.
+``checkout`` runs it in its own process. Loaded by its name: the web tier never imports the worker.
+
+The command ``celery`` loads all of its commands, a shell and Flower among them, whichever of them is run: 20 MB of each
+process. Here a worker, beat and Flower load their own command alone. Whatever else is asked for is left to ``celery``.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Final, NoReturn
 
-from celery.bin.celery import celery
+import click
+
+from checkout_service.telemetry.optional import hide
+
+PREFIX: Final = "CELERY"
+"""Begins the variables by which options of Celery's commands can be set."""
+
+_APP: Final = ["-A", "worker.app"]
+_COMMANDS: Final = {
+    "worker": "celery.bin.worker",
+    "beat": "celery.bin.beat",
+    "flower": "flower.command",
+}
+"""Commands that are loaded by themselves, and their modules: each has it under its name."""
+
+_SET_ELSEWHERE: Final = frozenset(
+    {
+        *("BROKER_URL", "RESULT_BACKEND", "LOADER", "CONFIG_MODULE", "NO_COLOR", "SKIP_CHECKS"),
+        *(f"{PREFIX}_WORKDIR", f"{PREFIX}_QUIET", f"{PREFIX}_VERSION"),
+    }
+)
+"""Variables that ``celery`` reads before it runs a command."""
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
     """Run Celery's command with these arguments, and exit with its status."""
     # Before Celery looks for it, first in the folder where it was started.
-    import_module("worker.app")
+    app = import_module("worker.app").app
     # A worker that is sent SIGHUP runs this again; of ``python -m`` the usual list keeps a file's name alone.
     sys.argv = sys.orig_argv[1:]
-    celery(args=list(arguments), prog_name="celery", auto_envvar_prefix="CELERY")
+    if is_alone(arguments, os.environ):
+        # Celery shows results in colours by it, where it is installed: 2 MB, and these commands show none.
+        hide("pygments")
+        group = _group_of(arguments[len(_APP)], app)
+        group(args=list(arguments[len(_APP) :]), prog_name="celery", auto_envvar_prefix=PREFIX)
+    else:
+        group = import_module("celery.bin.celery").celery
+        group(args=list(arguments), prog_name="celery", auto_envvar_prefix=PREFIX)
     raise AssertionError  # Celery has ended the process
+
+
+def is_alone(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether a command is run by itself: of our app, with nothing that ``celery`` would read before it."""
+    begin, command = list(arguments[: len(_APP)]), "".join(arguments[len(_APP) : len(_APP) + 1])
+    return begin == _APP and command in _COMMANDS and not _SET_ELSEWHERE & environment.keys()
+
+
+def _group_of(name: str, app: object) -> click.Group:
+    """``celery`` with this command alone, for this app."""
+    command: click.Command = getattr(import_module(_COMMANDS[name]), name)
+    context = import_module("celery.bin.base").CLIContext(app=app, no_color=False, workdir=None, quiet=False)
+
+    @click.group("celery")
+    @click.pass_context
+    def group(ctx: click.Context) -> None:
+        ctx.obj = context
+
+    group.add_command(command, name)
+    return group
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -9,7 +9,11 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-_WORKER: Final = ("celery", "-A", "worker.app", "worker")
+_CELERY: Final = ("python", "-m", "worker.command_line")
+"""Celery's command line with no more in memory than the process needs; ``celery`` itself takes the same arguments."""
+
+_APP: Final = ("-A", "worker.app")
+_WORKER: Final = (*_CELERY, *_APP, "worker")
 _ALONE: Final = ("--without-mingle", "--without-gossip", "-E")
 
 PROCESSES: Final = MappingProxyType(
@@ -18,20 +22,20 @@ PROCESSES: Final = MappingProxyType(
         "worker": (*_WORKER, "-Q", "webhooks", "-n", "worker@%h", *_ALONE),
         "housekeeping": (*_WORKER, "-Q", "payments,housekeeping", "-n", "housekeeping@%h", *_ALONE),
         "sender": (*_WORKER, "-Q", "events", "-c", "2", "-n", "sender@%h", *_ALONE),
-        "beat": ("celery", "-A", "worker.app", "beat", "-S", "celery.beat.Scheduler"),
-        "flower": ("celery", "-A", "worker.app", "flower"),
+        "beat": (*_CELERY, *_APP, "beat", "-S", "celery.beat.Scheduler"),
+        "flower": (*_CELERY, *_APP, "flower"),
         "release": ("flask", "--app", "wsgi", "db", "upgrade"),
     }
 )
 """Each command by its process's name, in the Procfile's order."""
 
-CELERY: Final = tuple(name for name, (program, *_) in PROCESSES.items() if program == "celery")
+CELERY: Final = tuple(name for name, command in PROCESSES.items() if command[: len(_CELERY)] == _CELERY)
 """Those that are Celery's commands."""
 
 
 def celery_arguments(process: str) -> list[str]:
     """What Celery's command is given for this process."""
-    return list(PROCESSES[process][1:])
+    return list(PROCESSES[process][len(_CELERY) :])
 
 
 def flask_arguments(process: str) -> list[str]:

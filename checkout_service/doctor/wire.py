@@ -13,7 +13,8 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from checkout_service.publishing.broker import celery_broker
-from checkout_service.publishing.publisher import QueueUnavailableError, queues
+from checkout_service.publishing.publisher import QueueUnavailableError
+from checkout_service.publishing.queues import queues
 from checkout_service.settings.secret import Secret
 
 

@@ -16,7 +16,7 @@ from tornado.httpserver import HTTPServer
 from tornado.template import Loader, Template
 from tornado.web import StaticFileHandler, url
 
-from checkout_service.api.addresses import Addresses
+from checkout_service.api.forwarded import Addresses
 from checkout_service.flower_pages.queues import BrokerPage, QueueLengths
 from checkout_service.flower_pages.retrying import FailedTasks, RetryTask, webhook_url, why_not
 from checkout_service.flower_pages.sign_in import ADDRESSES, PASSWORDS, HealthCheck, Login, guarded

@@ -18,7 +18,7 @@ from flower.views.error import NotFoundErrorHandler
 from tornado.options import options
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 
-from checkout_service.api.addresses import Addresses
+from checkout_service.api.forwarded import Addresses
 from checkout_service.api.page_headers import page_headers
 from checkout_service.identity.passwords import Passwords, PausedError, WrongPasswordError
 

@@ -5,21 +5,29 @@ A message is only a wake-up. Whatever happens to it, a sweep finds the row that 
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, Final
 
 from celery import Celery
 from flask import Flask, current_app
-from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from checkout_service.breaker import Breaker, BreakerOpenError
 from checkout_service.publishing.broker import celery_broker
+from checkout_service.publishing.queues import queues
 from checkout_service.refused_writes import LostError, refusal
 from checkout_service.settings.secret import Secret
-from checkout_service.tasks import QueueName, TaskName
+from checkout_service.tasks import TaskName
 
 PUBLISH_WITHIN: Final = 0.25
 """Seconds for each of two tries; with a retry and a connect the publish stays well under one second."""
+
+
+_OF_FIRST_MESSAGE: Final = (
+    *("celery.app.amqp", "celery.app.events", "celery.app.task", "celery.backends.base", "celery.events"),
+    *("celery.loaders.app", "kombu.transport.redis", "encodings.idna"),
+)
+"""Modules, by their names."""
 
 
 class QueueUnavailableError(Exception):
@@ -109,30 +117,19 @@ class TaskQueue:
 def connect_queue(app: Flask, broker_url: Secret) -> None:
     """Give the app its way to the broker."""
     app.extensions["queue"] = TaskQueue(broker_url)
+    app.extensions.setdefault("preloads", []).append(_preload)
+
+
+def _preload() -> None:
+    """Load what the first message needs, of which Celery and kombu load most only then."""
+    for name in _OF_FIRST_MESSAGE:
+        import_module(name)
 
 
 def task_queue() -> TaskQueue:
     """The current app's way to the broker."""
     found: TaskQueue = current_app.extensions["queue"]
     return found
-
-
-def queues(broker_url: str) -> list[Queue] | None:
-    """The queues, for producers and consumers alike: quorum queues on RabbitMQ, plain lists on Redis.
-
-    On Redis None: Celery then pushes straight to the list, which needs no binding that could be missing.
-    """
-    if not broker_url.startswith("amqp"):
-        return None
-    return [
-        Queue(
-            name.value,
-            Exchange(name.value, "direct"),
-            routing_key=name.value,
-            queue_arguments={"x-queue-type": "quorum"},
-        )
-        for name in QueueName
-    ]
 
 
 def publisher_options(broker_url: str) -> dict[str, Any]:

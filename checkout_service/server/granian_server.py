@@ -6,6 +6,7 @@ where PORT and MANAGEMENT_PORT are.
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -80,6 +81,9 @@ ACCEPTS_WITHIN = 0.25
 
 LOOKS_WITHIN = 3.0
 """Seconds until a child has seen what surrounds it."""
+
+PRELOADS_KEY = "preloads"
+"""Where an app lists functions that load what its first requests would; none of them opens or starts anything."""
 
 log = structlog.get_logger(__name__)
 
@@ -164,7 +168,7 @@ def make_adapter(
 
 
 def load(target: str, index: int, *, parent: int, generation: Generation, served: Served) -> WsgiAdapter:
-    """What a child of ``parent`` serves, loaded in the child; returns once it may take requests.
+    """What a child of ``parent`` serves, which the master has loaded; returns once it may take requests.
 
     Where another generation serves meanwhile, that is when this child is ready, and not before. Else it is when it has
     looked around as well, so that it tells no balancer that it knows nothing.
@@ -173,8 +177,7 @@ def load(target: str, index: int, *, parent: int, generation: Generation, served
         signal.signal(number, signal.SIG_DFL)  # it serves nobody yet, and has nothing to finish
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     BackgroundThread("end-with-parent", partial(end_with_parent, parent, generation.is_orphaned)).start()
-    module, _, name = target.partition(":")
-    app: Wsgi = getattr(import_module(module), name)
+    app = _app_at(target)
     tracing_start.start(TracingSettings.from_environment(), "checkout-web")
     # What ends in this child calls no atexit handler (CPython's multiprocessing, before 3.13).
     Finalize(None, tracing.stop, exitpriority=1)
@@ -211,6 +214,25 @@ def load(target: str, index: int, *, parent: int, generation: Generation, served
         management.start()
     looks, cors = extensions.get(LOOKS_KEY), extensions.get(CORS_KEY)
     return make_adapter(app, port, probes=probes, ends=drain.has_begun, looks=looks, cors=cors)
+
+
+def load_before_fork(target: str) -> None:
+    """Load the application in the master: children share the memory that it takes, and a restarted one serves at once.
+
+    It connects to nothing and starts no thread before its first request, so nothing that is open is shared. What is
+    loaded stays for good. Frozen, it is never looked through for garbage, which would write to each of its pages and
+    so have each child make its own copy of them.
+    """
+    for preload in getattr(_app_at(target), "extensions", {}).get(PRELOADS_KEY, ()):
+        preload()
+    gc.collect()
+    gc.freeze()
+
+
+def _app_at(target: str) -> Wsgi:
+    module, _, name = target.partition(":")
+    found: Wsgi = getattr(import_module(module), name)
+    return found
 
 
 def _await_ready(probes: Probes, *, others_serve: Callable[[], bool]) -> None:
@@ -273,8 +295,8 @@ def main(target: str, generation: Generation, *, check: Callable[[], object]) ->
     except SettingsError as error:
         sys.exit(f"settings:\n{error}")
     _allow_many_files()
-    import_module("checkout_service.app")  # forked children share its pages, and a restarted one serves at once
     tracing_start.load(traces)
+    load_before_fork(target)
     children = web.children or _cores()
     generation.tell_size(children)
     BackgroundThread("end-with-parent", partial(end_with_parent, os.getppid(), generation.is_orphaned)).start()

@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import quote, unquote
-
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
 
 from checkout_service.settings.urls import AMBIGUOUS
 
@@ -60,9 +58,11 @@ def connection_parameters(address: str) -> dict[str, Any]:
     Where several servers are named, the one that takes writes is asked for, since this service writes everywhere.
     """
     text, names = _uri(address) if _SCHEME.match(address) else (address, [m["name"] for m in _WORD.finditer(address)])
+    # By their names: beat, Flower and the process that listens read settings too, and no address of a database.
+    psycopg, conninfo = import_module("psycopg"), import_module("psycopg.conninfo")
     try:
-        found: dict[str, Any] = conninfo_to_dict(text)
-    except (ProgrammingError, ValueError) as error:  # the second for bytes that are no text
+        found: dict[str, Any] = conninfo.conninfo_to_dict(text)
+    except (psycopg.ProgrammingError, ValueError) as error:  # the second for bytes that are no text
         raise AddressError(f"is not a database URL, or {AMBIGUOUS}") from error
     if fault := next(_faults(found, names), None):
         raise AddressError(fault)

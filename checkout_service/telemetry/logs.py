@@ -23,6 +23,9 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from checkout_service.telemetry import tracing
+from checkout_service.telemetry.optional import COLOURS, show
+
+show(COLOURS)
 
 STRUCK_OUT: Final = "***"
 

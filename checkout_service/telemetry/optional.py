@@ -1,7 +1,8 @@
-"""Keeps OpenTelemetry out of a process that traces nothing, though it is installed.
+"""Keeps packages out of a process that uses nothing of them, though they are installed.
 
-redis-py (8.1) loads the SDK's metrics wherever it finds them, for metrics of its own that nobody turned on: a tenth of
-a second of each start, and 8 MB of each process. So it must not find them.
+redis-py (8.1) loads OpenTelemetry's metrics wherever it finds them, for metrics of its own that nobody turned on: a
+tenth of a second of each start, and 8 MB of each process. structlog loads rich, for tracebacks in colours that nobody
+is shown: 5 MB, where the lock's tools are installed as well. So they must not find these.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from __future__ import annotations
 import sys
 from typing import Final, cast
 
-_PACKAGE: Final = "opentelemetry"
+TRACES: Final = "opentelemetry"
+COLOURS: Final = "rich"
 
 
-def hide() -> None:
+def hide(package: str = TRACES) -> None:
     """Have every import of it fail from now on, as if it were not installed; where it is loaded already, do nothing."""
-    if _PACKAGE not in sys.modules:
-        cast("dict[str, None]", sys.modules)[_PACKAGE] = None
+    if package not in sys.modules:
+        cast("dict[str, None]", sys.modules)[package] = None
 
 
-def show() -> None:
+def show(package: str = TRACES) -> None:
     """Let it be imported again."""
-    if _PACKAGE in sys.modules and cast("dict[str, object]", sys.modules)[_PACKAGE] is None:
-        del sys.modules[_PACKAGE]
+    if package in sys.modules and cast("dict[str, object]", sys.modules)[package] is None:
+        del sys.modules[package]

@@ -10,7 +10,8 @@ from flask import request, url_for
 from structlog.testing import capture_logs
 from werkzeug.test import EnvironBuilder
 
-from checkout_service.api.addresses import Addresses, caller_address
+from checkout_service.api.addresses import caller_address
+from checkout_service.api.forwarded import Addresses
 from checkout_service.telemetry import request_log
 from tests.own_apps import MakeApp, make_app
 

@@ -27,6 +27,7 @@ READS_THE_ENVIRONMENT = {
     "checkout_service/wsgi.py": "an entry point, which asks whether it is run by the command line",
     "checkout_service/local/__main__.py": "an entry point",
     "worker/app.py": "an entry point, which says where Flower finds its settings",
+    "worker/command_line.py": "an entry point, which leaves to celery what is set for celery",
     "checkout_service/telemetry/metrics.py": "asks whether prometheus-client counts into files",
     "checkout_service/telemetry/metrics_folder.py": "names the folder of those files, for entry points",
 }

@@ -27,6 +27,7 @@ from worker.webhooks.task import LOOK_UP_FOR, WORK_FOR
 ASK = """
 import json
 from worker.app import app
+app.Worker
 app.loader.import_default_modules()
 app.finalize()
 settings = ("task_acks_late", "task_reject_on_worker_lost", "accept_content",

@@ -1,0 +1,223 @@
+"""What the processes load, and what there is when a worker and the web's master fork."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from checkout_service.tasks import TaskName
+from tests.conftest import ROOT
+from worker.command_line import is_alone
+
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "DATABASE_URL": "postgresql://checkout_web@127.0.0.1:1/nowhere",
+    "WORKER_DATABASE_URL": "postgresql://checkout_worker@127.0.0.1:1/nowhere",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "MOCK_WEBHOOK_SECRETS": "a secret",
+    "JWT_SECRET": "a secret of some thirty-two characters",
+    "FLOWER_BASIC_AUTH": "operator:a password of some length",
+}
+"""Nothing answers at these addresses: who connected would fail."""
+
+LOADED = """
+import atexit, json, sys
+sys.orig_argv[1:] = ["-m", "worker.command_line"]
+from worker.command_line import main
+from worker.app import app
+def show():
+    tops = {name.partition(".")[0] for name, module in sys.modules.items() if module is not None}
+    tasks = sorted(name for name in app.tasks if not name.startswith("celery."))
+    sys.stdout.write(chr(10) + json.dumps({"tops": sorted(tops), "tasks": tasks}))
+atexit.register(show)
+PREPARE
+main(["-A", "worker.app", "NAME", "--help"])
+"""
+
+BEAT = "import celery.apps.beat, kombu.transport.redis; app.Beat().init_loader()"
+FLOWER = "app.loader.import_default_modules(); import checkout_service.flower_pages.flower_settings"
+WORKER = "app.Worker; app.loader.import_default_modules()"
+
+AT_FORK = """
+import gc, json, os, sys, threading
+def state():
+    links = []
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            links.append(os.readlink(f"/proc/self/fd/{number}"))
+        except OSError:
+            pass  # of the listing itself
+    return {
+        "frozen": gc.get_freeze_count(),
+        "sockets": [link for link in links if link.startswith("socket:")],
+        "threads": [thread.name for thread in threading.enumerate()],
+        "modules": sorted(name for name, module in sys.modules.items() if module is not None),
+    }
+"""
+
+WORKER_AT_FORK = (
+    AT_FORK
+    + """
+from worker.app import app
+worker = app.Worker(hostname="worker@here", queues="webhooks", concurrency=1)
+from celery.concurrency.prefork import TaskPool
+def fork(pool):
+    found = state() | {"tasks": {name: type(task).mro()[1].__module__ for name, task in app.tasks.items()}}
+    print(json.dumps(found), flush=True)
+    os._exit(0)
+TaskPool.on_start = fork
+worker.start()
+"""
+)
+
+WEB_AT_FORK = (
+    AT_FORK
+    + """
+from checkout_service.server.granian_server import load_before_fork
+load_before_fork("wsgi:app")
+print(json.dumps(state()))
+"""
+)
+
+
+def run(program: str, **more: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=ENVIRONMENT | more,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize(("name", "prepare"), [("beat", BEAT), ("flower", FLOWER)])
+def test_beat_and_flower_know_every_task_and_load_no_database_and_no_worker(name: str, prepare: str) -> None:
+    found = run(LOADED.replace("PREPARE", prepare).replace("NAME", name))
+
+    assert found["tasks"] == sorted(TaskName)
+    unused = {"sqlalchemy", "psycopg", "flask", "jinja2", "aiohttp", "opentelemetry", "rich", "prompt_toolkit"}
+    assert unused & set(found["tops"]) == set()
+    assert ("tornado" in found["tops"]) == (name == "flower")
+
+
+def test_a_worker_loads_no_flower_and_no_shell() -> None:
+    found = run(LOADED.replace("PREPARE", WORKER).replace("NAME", "worker"))
+
+    assert found["tasks"] == sorted(TaskName)
+    assert {"sqlalchemy", "psycopg"} <= set(found["tops"]), "the tasks' functions are there"
+    unused = {"flower", "tornado", "prompt_toolkit", "click_repl", "pygments", "rich", "opentelemetry", "flask_smorest"}
+    assert unused & set(found["tops"]) == set()
+
+
+def test_a_workers_children_share_what_is_loaded_and_nothing_that_is_open() -> None:
+    found = run(WORKER_AT_FORK)
+
+    assert found["frozen"] > 0
+    assert (found["sockets"], found["threads"]) == ([], ["MainThread"])
+    assert {name for name in found["tasks"] if not name.startswith("celery.")} == set(TaskName)
+    assert set(found["tasks"].values()) == {"worker.process"}, "each runs in the worker's context"
+    assert {task.declaration.module for task in TaskName} <= set(found["modules"])
+    assert "cffi.cparser" in found["modules"], "each child would load it"
+
+
+def test_the_webs_children_share_what_is_loaded_and_nothing_that_is_open() -> None:
+    found = run(WEB_AT_FORK)
+
+    assert found["frozen"] > 0
+    assert (found["sockets"], found["threads"]) == ([], ["MainThread"])
+    # What a first message needs, which each child would load.
+    assert {"checkout_service.wsgi", "celery.app.amqp", "kombu.transport.redis"} <= set(found["modules"])
+
+
+NAMED = """
+import json
+from celery import Celery
+from checkout_service.tasks import TaskName
+from worker.task_names import register_names
+app = Celery(set_as_current=False)
+app.config_from_object("celeryconfig")
+memory = dict.fromkeys(("broker_url", "broker_read_url", "broker_write_url"), "memory://")
+app.conf.update(memory, broker_transport_options={})
+register_names(app)
+def refused(call, *kinds):
+    try:
+        call()
+    except kinds:
+        return True
+    return False
+found = {}
+for task in TaskName:
+    arguments = ["an id"] if task.declaration.argument else []
+    own = app.tasks[task.value]
+    sent = own.apply_async(args=arguments)
+    with app.connection_for_read() as connection:
+        message = connection.default_channel.basic_get(task.declaration.queue.value, no_ack=True)
+    found[task.value] = {
+        "came": message is not None and message.headers["id"] == sent.id and message.headers["task"] == task.value,
+        "refused": refused(lambda: own.apply_async(args=[*arguments, "one too many"]), TypeError),
+        "not run": refused(lambda: own.run(*arguments), NotImplementedError),
+    }
+print(json.dumps(found))
+"""
+
+
+def test_a_task_that_has_only_its_name_is_sent_as_declared_and_takes_what_its_function_takes() -> None:
+    found = run(NAMED)
+
+    assert set(found) == set(TaskName)
+    for name, seen in found.items():
+        assert seen == {"came": True, "refused": True, "not run": True}, name
+
+
+CHILDREN = """
+import json
+from worker.app import app
+made = {}
+for name, given in (("worker", None), ("housekeeping", None), ("sender", 2), ("housekeeping", 5)):
+    made[f"{name} {given}"] = app.Worker(hostname=f"{name}@here", queues="events", concurrency=given).concurrency
+print(json.dumps(made))
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "worker", "housekeeping"), [({}, (os.cpu_count() or 1) + 1, 2), ({"WORKER_CONCURRENCY": "4"}, 4, 4)]
+)
+def test_housekeeping_has_two_children_unless_somebody_says_how_many(
+    given: dict[str, str], worker: int, housekeeping: int
+) -> None:
+    assert run(CHILDREN, **given) == {
+        "worker None": worker,
+        "housekeeping None": housekeeping,
+        "sender 2": 2,
+        "housekeeping 5": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "alone"),
+    [
+        (["-A", "worker.app", "worker", "-Q", "webhooks"], {}, True),
+        (["-A", "worker.app", "beat"], {}, True),
+        (["-A", "worker.app", "flower"], {}, True),
+        (["-A", "worker.app", "inspect", "ping"], {}, False),
+        (["-A", "worker.app"], {}, False),
+        (["-q", "-A", "worker.app", "worker"], {}, False),
+        (["-A", "another.app", "worker"], {}, False),
+        (["-A", "worker.app", "worker"], {"BROKER_URL": "redis://elsewhere"}, False),
+        (["-A", "worker.app", "worker"], {"CELERY_WORKDIR": "/"}, False),
+    ],
+)
+def test_what_celery_reads_before_it_runs_a_command_is_left_to_celery(
+    arguments: list[str], environment: dict[str, str], alone: bool
+) -> None:
+    assert is_alone(arguments, environment) is alone
