@@ -68,6 +68,16 @@ class Action(StrEnum):
     """Stopped the ``replay`` in ``details``."""
     SIGN_IN = "sign_in"
     """Signed in at the console: ``subject`` is the id of the operator's requests; ``details`` has their ``role``."""
+    ACCEPT_FILE = "accept_file"
+    """Entered a file of settled money that does not prove itself: ``subject`` is its id; ``details`` has its ``name``
+    and its ``residues``."""
+    UNDO_MATCH = "undo_match"
+    """Ended a match of settled money: ``subject`` is its id; ``details`` has its ``state``, ``entry``, and ``subject``
+    with ``subject_id``, what of ours it was."""
+    RESOLVE_MATCH = "resolve_match"
+    """Settled an exception; as above."""
+    LINK_PAYOUT = "link_payout"
+    """Said which payout an entry is part of: ``subject`` is the payout's id; ``details`` has the ``entry``."""
 
 
 class Door(StrEnum):

@@ -129,8 +129,8 @@ class SettlementLine(Movement, Base):
     """A line of a file that is not entered: of this moment, or of a held one. It leaves when it is entered."""
 
     __tablename__ = "settlement_lines"
-    file_id: Mapped[UUID] = mapped_column(ForeignKey("settlement_files.id"), primary_key=True)
-    """The file."""
+    file_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """The file. Its row is written after its lines, so there is no foreign key."""
     line: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     """Its number there, from 1."""
     is_made: Mapped[bool]
@@ -225,6 +225,7 @@ class BalanceEntry(Movement, Dated, Base):
         Index("balance_entries_subject_ref", "provider", "subject_ref", postgresql_where=text("subject_ref <> ''")),
         Index("balance_entries_payment_ref", "provider", "payment_ref", postgresql_where=text("payment_ref <> ''")),
         Index("balance_entries_occurred_at", "occurred_at", "id"),
+        Index("balance_entries_withdrawn_by", "withdrawn_by", postgresql_where=text("withdrawn_by IS NOT NULL")),
     )
     provider: Mapped[str] = mapped_column(Text)
     """Whose report it is of; ``bank`` of a bank's."""

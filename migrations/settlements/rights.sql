@@ -11,9 +11,14 @@ GRANT UPDATE (payout_id, payout_ref, withdrawn_by, updated_at) ON balance_entrie
 GRANT UPDATE (resolved_at, resolved_by, resolved_why, undone_at, undone_by, undone_why, updated_at) ON settlement_matches
 TO checkout_settlements;
 GRANT UPDATE (cursor, first_entry_at, fetched_at, updated_at) ON settlement_accounts TO checkout_settlements;
-GRANT DELETE ON settlement_lines TO checkout_settlements;
--- Planned by what was put there a moment ago.
-GRANT MAINTAIN ON settlement_lines, balance_entries TO checkout_settlements;
+-- Equal rows without a name of their own are numbered there, before any is an entry.
+GRANT UPDATE (entry_ref), DELETE ON settlement_lines TO checkout_settlements;
+-- Planned by what was put there a moment ago; and whoever changes settled money locks settlement_accounts first, so that
+-- one does at a time. An advisory lock may be held by whoever can connect.
+GRANT MAINTAIN ON settlement_lines, balance_entries, settlement_matches, settlement_accounts TO checkout_settlements;
+
+-- What persons do about settled money is written down with it.
+GRANT INSERT (key, door, operator, action, subject, why, details) ON audit TO checkout_settlements;
 
 -- What lines are matched with: names, amounts and states. Nothing of a customer.
 GRANT SELECT (id, provider, provider_ref, status, amount, currency, created_at) ON payments TO checkout_settlements;

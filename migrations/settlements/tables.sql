@@ -41,7 +41,8 @@ CREATE INDEX settlement_files_held ON settlement_files (created_at) WHERE state 
 
 -- Lines of files that are not entered: those of this moment, and those of held files. They leave when they are entered.
 CREATE TABLE settlement_lines (
-    file_id uuid NOT NULL CONSTRAINT settlement_lines_file_id_fkey REFERENCES settlement_files (id),
+    -- No foreign key: the row of the file is written after its lines, once they say what it is, in the same transaction.
+    file_id uuid NOT NULL,
     line integer NOT NULL,
     account text NOT NULL,
     section text NOT NULL,
@@ -144,6 +145,7 @@ CREATE INDEX balance_entries_section ON balance_entries (provider, account, sect
 CREATE INDEX balance_entries_subject_ref ON balance_entries (provider, subject_ref) WHERE subject_ref <> '';
 CREATE INDEX balance_entries_payment_ref ON balance_entries (provider, payment_ref) WHERE payment_ref <> '';
 CREATE INDEX balance_entries_occurred_at ON balance_entries (occurred_at, id);
+CREATE INDEX balance_entries_withdrawn_by ON balance_entries (withdrawn_by) WHERE withdrawn_by IS NOT NULL;
 
 -- What came of an entry, or of something of ours that no entry tells of. One that is undone stays; another one may take its place.
 -- What it points at in other rooms has no foreign key: its check would lock, and so write, a row of a customer's payment each time.

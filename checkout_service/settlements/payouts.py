@@ -1,0 +1,78 @@
+"""Computes how far we are with payouts: what their entries add up to, and whether one of them needs a person."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+
+from checkout_service.settlement_words import BLOCKING
+
+_BLOCKING: Final = ", ".join(f"'{state}'" for state in BLOCKING)
+
+# A payout's own line is no part of what it is made of. One that failed after it was paid stays as it is: what it was
+# made of was paid, and came back by a line of its own. One that failed before has nothing that anybody lists.
+_RECOMPUTE: Final = f"""
+    WITH summed AS (
+        SELECT payout.id,
+            count(entry.id) FILTER (WHERE entry.kind <> 'payout') AS entries,
+            coalesce(sum(entry.gross) FILTER (WHERE entry.kind <> 'payout' AND entry.currency = payout.currency),
+                0) AS gross,
+            coalesce(sum(entry.fee) FILTER (WHERE entry.kind <> 'payout' AND entry.currency = payout.currency),
+                0) AS fee,
+            coalesce(sum(entry.net) FILTER (WHERE entry.kind <> 'payout' AND entry.currency = payout.currency),
+                0) AS net,
+            coalesce(bool_or(entry.kind <> 'payout' AND entry.currency <> payout.currency), false) AS has_others,
+            coalesce(bool_or(entry.kind = 'payout'), false) AS has_own_line
+        FROM payouts AS payout
+        LEFT JOIN balance_entries AS entry ON entry.payout_id = payout.id AND entry.withdrawn_by IS NULL
+        WHERE payout.id = ANY(%(payouts)s)
+        GROUP BY payout.id
+    ), counted AS (
+        SELECT entry.payout_id, count(*) AS exceptions
+        FROM settlement_matches AS known JOIN balance_entries AS entry ON entry.id = known.entry_id
+        WHERE known.undone_at IS NULL AND known.resolved_at IS NULL AND known.state IN ({_BLOCKING})
+            AND known.state <> ALL ('{{matched,not_ours}}'::settlement_match_state[])
+            AND entry.payout_id = ANY(%(payouts)s)
+        GROUP BY entry.payout_id
+    ), computed AS (
+        SELECT summed.*, coalesce(counted.exceptions, 0) AS exceptions,
+            CASE
+                WHEN NOT payout.itemized THEN CASE WHEN summed.has_own_line THEN 'by_balance' ELSE 'open' END
+                WHEN summed.entries = 0 AND payout.status >= 'canceled' THEN 'by_balance'
+                WHEN summed.entries = 0 OR summed.has_others THEN 'open'
+                WHEN summed.net <> payout.amount AND NOT EXISTS (
+                    -- A person has accepted that it adds up to this.
+                    SELECT FROM settlement_files AS file
+                    CROSS JOIN jsonb_to_recordset(file.sections) AS section (account text, name text, of_payout text)
+                    JOIN jsonb_to_recordset(file.residues)
+                        AS residue (account text, section text, currency text, found numeric)
+                        ON residue.account = section.account AND residue.section = section.name
+                    WHERE file.accepted_by IS NOT NULL AND file.provider = payout.provider
+                        AND section.account = payout.account AND section.of_payout = payout.payout_ref
+                        AND residue.currency = payout.currency AND residue.found = summed.net) THEN 'open'
+                WHEN coalesce(counted.exceptions, 0) > 0 THEN 'unmatched'
+                ELSE 'reconciled' END::payout_state AS state
+        FROM summed JOIN payouts AS payout USING (id) LEFT JOIN counted ON counted.payout_id = summed.id
+    )
+    UPDATE payouts AS payout SET entries = computed.entries, gross = computed.gross, fee = computed.fee,
+        net = computed.net,
+        exceptions = computed.exceptions, state = computed.state,
+        reconciled_at = CASE WHEN computed.state = 'reconciled' THEN coalesce(payout.reconciled_at, now()) END,
+        version = payout.version + 1, updated_at = now()
+    FROM computed
+    WHERE computed.id = payout.id
+        AND (payout.entries, payout.gross, payout.fee, payout.net, payout.exceptions, payout.state) IS DISTINCT FROM
+            (computed.entries, computed.gross, computed.fee, computed.net, computed.exceptions, computed.state)
+"""  # noqa: S608 (only our own constants)
+
+
+def recompute(cursor: psycopg.Cursor[Any], payouts: Collection[UUID]) -> None:
+    """Sums and states of these payouts, as their entries and matches are now; versions count what changed.
+
+    To be called within a transaction. Raises psycopg.Error.
+    """
+    if payouts:
+        cursor.execute(_RECOMPUTE, {"payouts": list(payouts)})

@@ -1,0 +1,153 @@
+"""Reads a report to its end, beside the database: its lines go into a file as COPY takes them.
+
+So nothing is read, and nobody is asked over a network, while a transaction is open; a line that cannot be read leaves
+nothing behind; and what the bytes are is known before anything is written. The file has no name: it is gone with its
+process, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import Decimal
+from tempfile import TemporaryFile
+from time import monotonic
+from typing import IO, Any, Final
+from uuid import UUID
+
+from checkout_service.providers.reports import Report, ReportLine, UnreadableReportError
+from checkout_service.settlements.entered import FileOfAnotherError
+
+COLUMNS: Final = (
+    "file_id, line, account, section, entry_ref, is_made, kind, provider_type, gross, fee, net, currency, "
+    "occurred_at, occurred_local, payout_ref, available_on, customer_amount, customer_currency, rate, about, "
+    "subject_ref, payment_ref, merchant_ref, description"
+)
+"""Of settlement_lines, in the order in which they are written."""
+
+LONGEST_NAMES: Final = 2000
+"""Characters of all names in one line: an index takes no longer ones."""
+
+LARGEST: Final = 20
+"""Digits before the point of an amount, and behind it. Nothing real has as many."""
+
+EACH: Final = 1.0
+"""Seconds between two calls of ``progress``."""
+
+NULL: Final = r"\N"
+
+_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spool:
+    """The lines of a report in a file, from its beginning."""
+
+    file: IO[bytes]
+    rows: int
+
+
+@contextmanager
+def spooled(
+    report: Report, *, file_id: UUID, account: str, progress: Callable[[int], None] | None = None
+) -> Iterator[Spool]:
+    """The report's lines, read to their end; ``progress`` is called each second with how many they are by then.
+
+    Raises UnreadableReportError, and FileOfAnotherError for a line of another account than ``account``, where that is
+    not ''. A disk without room is OSError.
+    """
+    with TemporaryFile(prefix="checkout-settlement-", buffering=1 << 20) as file:
+        write = file.write
+        rows = 0
+        reported_at = monotonic()
+        first = f"{file_id}\t"
+        for line in report.lines:
+            rows += 1
+            if account and line.account and line.account != account:
+                raise FileOfAnotherError(f"line {line.line}: is of account {line.account}, not of {account}")
+            try:
+                write(f"{first}{_written(line)}\n".encode())
+            except UnicodeEncodeError:
+                raise UnreadableReportError("has characters that are none", line=line.line) from None
+            if progress is not None and not rows & 1023 and monotonic() - reported_at >= EACH:
+                progress(rows)
+                reported_at = monotonic()
+        if progress is not None:
+            progress(rows)
+        file.seek(0)
+        yield Spool(file=file, rows=rows)
+
+
+def to_json(values: Any) -> str:
+    """Payouts or sections as the row of their file has them: amounts and days as text, exact."""
+    return json.dumps(
+        [{field.name: getattr(value, field.name) for field in fields(value)} for value in values], default=_plain
+    )
+
+
+def _written(line: ReportLine) -> str:
+    """The line's columns after the first, with tabs between, as COPY reads text."""
+    names = (
+        f"{line.account}{line.section}{line.entry_ref}{line.payout_ref}{line.subject_ref}{line.payment_ref}"
+        f"{line.merchant_ref}"
+    )
+    texts = f"{names}{line.provider_type}{line.occurred_local}{line.description}"
+    if not line.entry_ref:
+        raise UnreadableReportError("has no name", line=line.line)
+    if len(names) > LONGEST_NAMES:
+        raise UnreadableReportError(f"its names have more than {LONGEST_NAMES} characters", line=line.line)
+    if "\0" in texts:
+        raise UnreadableReportError("has a character NUL", line=line.line)
+    if not texts.isprintable() or "\\" in texts:
+        line = line._replace(**{name: getattr(line, name).translate(_ESCAPES) for name in _TEXTS})
+    gross, fee, net = _amount(line.gross, line), _amount(line.fee, line), _amount(line.net, line)
+    moment = line.occurred_at
+    if moment.tzinfo is None:
+        raise UnreadableReportError("its time has no zone", line=line.line)
+    customers = NULL if line.customer_amount is None else _amount(line.customer_amount, line)
+    rate = NULL if line.rate is None else _amount(line.rate, line)
+    customers_currency = NULL if line.customer_currency is None else _currency(line.customer_currency, line)
+    # Its number among equal ones is given once all of them are there.
+    made, number = ("t", ":1") if line.is_made else ("f", "")
+    return (
+        f"{line.line}\t{line.account}\t{line.section}\t{line.entry_ref}{number}\t{made}\t{line.kind.value}\t"
+        f"{line.provider_type}\t{gross}\t{fee}\t{net}\t{_currency(line.currency, line)}\t{moment.isoformat()}\t"
+        f"{line.occurred_local}\t{line.payout_ref}\t"
+        f"{NULL if line.available_on is None else line.available_on.isoformat()}\t{customers}\t"
+        f"{customers_currency}\t{rate}\t{line.about.value}\t{line.subject_ref}\t{line.payment_ref}\t"
+        f"{line.merchant_ref}\t{line.description}"
+    )
+
+
+_TEXTS: Final = (
+    *("account", "section", "entry_ref", "provider_type", "occurred_local", "payout_ref", "subject_ref"),
+    *("payment_ref", "merchant_ref", "description"),
+)
+
+
+def _amount(amount: Decimal, line: ReportLine) -> str:
+    written = str(amount)
+    if len(written) > LARGEST or not written[-1].isdigit() or "E" in written:
+        if not amount.is_finite() or not -LARGEST <= amount.adjusted() <= LARGEST or len(written) > 3 * LARGEST:
+            raise UnreadableReportError("has an amount that is none", line=line.line)
+        written = format(amount, "f")
+    return written
+
+
+def _currency(currency: str, line: ReportLine) -> str:
+    if len(currency) != 3 or not (currency.isascii() and currency.isalpha() and currency.isupper()):
+        raise UnreadableReportError("names a currency that is none", line=line.line)
+    return currency
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    raise TypeError(f"{type(value)} is not written")
