@@ -13,9 +13,9 @@ import click
 import pytest
 from flask import Flask
 
+from checkout_service.settlements.cli import settlements
 from tests.architecture.sources import paths, texts, tree
 from tests.conftest import ROOT
-from checkout_service.settlements.cli import settlements
 from tests.observability.conftest import Promtool
 from tests.observability.files import CASES, HOME, PAGES, RULES, alarms, expressions, metrics_in, read
 

@@ -67,11 +67,9 @@ from .event_object import EventObject
 from .event_object_type import EventObjectType
 from .event_page import EventPage
 from .event_type import EventType
-from .export_balance_entries_currency import ExportBalanceEntriesCurrency
 from .export_balance_entries_kind import ExportBalanceEntriesKind
 from .export_balance_entries_match_state import ExportBalanceEntriesMatchState
 from .export_balance_entries_withdrawn import ExportBalanceEntriesWithdrawn
-from .export_payouts_currency import ExportPayoutsCurrency
 from .export_payouts_state import ExportPayoutsState
 from .export_payouts_status import ExportPayoutsStatus
 from .fault import Fault
@@ -82,14 +80,12 @@ from .fulfilment_order_status import FulfilmentOrderStatus
 from .get_listing_currency import GetListingCurrency
 from .guest_cart import GuestCart
 from .image import Image
-from .list_balance_entries_currency import ListBalanceEntriesCurrency
 from .list_balance_entries_kind import ListBalanceEntriesKind
 from .list_balance_entries_match_state import ListBalanceEntriesMatchState
 from .list_balance_entries_withdrawn import ListBalanceEntriesWithdrawn
 from .list_disputes_status import ListDisputesStatus
 from .list_listings_currency import ListListingsCurrency
 from .list_listings_sort import ListListingsSort
-from .list_payouts_currency import ListPayoutsCurrency
 from .list_payouts_state import ListPayoutsState
 from .list_payouts_status import ListPayoutsStatus
 from .list_webhook_endpoint_deliveries_state import ListWebhookEndpointDeliveriesState
@@ -295,11 +291,9 @@ __all__ = (
     "EventObjectType",
     "EventPage",
     "EventType",
-    "ExportBalanceEntriesCurrency",
     "ExportBalanceEntriesKind",
     "ExportBalanceEntriesMatchState",
     "ExportBalanceEntriesWithdrawn",
-    "ExportPayoutsCurrency",
     "ExportPayoutsState",
     "ExportPayoutsStatus",
     "Fault",
@@ -310,7 +304,6 @@ __all__ = (
     "GetListingCurrency",
     "GuestCart",
     "Image",
-    "ListBalanceEntriesCurrency",
     "ListBalanceEntriesKind",
     "ListBalanceEntriesMatchState",
     "ListBalanceEntriesWithdrawn",
@@ -321,7 +314,6 @@ __all__ = (
     "ListingPage",
     "ListListingsCurrency",
     "ListListingsSort",
-    "ListPayoutsCurrency",
     "ListPayoutsState",
     "ListPayoutsStatus",
     "ListWebhookEndpointDeliveriesState",

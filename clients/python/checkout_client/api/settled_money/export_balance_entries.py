@@ -10,9 +10,6 @@ import httpx
 from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
-from ...models.export_balance_entries_currency import (
-    ExportBalanceEntriesCurrency,
-)
 from ...models.export_balance_entries_kind import ExportBalanceEntriesKind
 from ...models.export_balance_entries_match_state import (
     ExportBalanceEntriesMatchState,
@@ -29,7 +26,7 @@ def _request(
     payment_id: UUID | Unset = UNSET,
     provider: str | Unset = UNSET,
     kind: ExportBalanceEntriesKind | Unset = UNSET,
-    currency: ExportBalanceEntriesCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     occurred_since: str | Unset = UNSET,
     occurred_until: str | Unset = UNSET,
     match_state: ExportBalanceEntriesMatchState | Unset = UNSET,
@@ -56,11 +53,7 @@ def _request(
 
     params["kind"] = json_kind
 
-    json_currency: str | Unset = UNSET
-    if not isinstance(currency, Unset):
-        json_currency = currency
-
-    params["currency"] = json_currency
+    params["currency"] = currency
 
     params["occurred_since"] = occurred_since
 
@@ -105,7 +98,7 @@ def sync_detailed(
     payment_id: UUID | Unset = UNSET,
     provider: str | Unset = UNSET,
     kind: ExportBalanceEntriesKind | Unset = UNSET,
-    currency: ExportBalanceEntriesCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     occurred_since: str | Unset = UNSET,
     occurred_until: str | Unset = UNSET,
     match_state: ExportBalanceEntriesMatchState | Unset = UNSET,
@@ -136,7 +129,7 @@ def sync(
     payment_id: UUID | Unset = UNSET,
     provider: str | Unset = UNSET,
     kind: ExportBalanceEntriesKind | Unset = UNSET,
-    currency: ExportBalanceEntriesCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     occurred_since: str | Unset = UNSET,
     occurred_until: str | Unset = UNSET,
     match_state: ExportBalanceEntriesMatchState | Unset = UNSET,
@@ -173,7 +166,7 @@ async def asyncio_detailed(
     payment_id: UUID | Unset = UNSET,
     provider: str | Unset = UNSET,
     kind: ExportBalanceEntriesKind | Unset = UNSET,
-    currency: ExportBalanceEntriesCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     occurred_since: str | Unset = UNSET,
     occurred_until: str | Unset = UNSET,
     match_state: ExportBalanceEntriesMatchState | Unset = UNSET,
@@ -204,7 +197,7 @@ async def asyncio(
     payment_id: UUID | Unset = UNSET,
     provider: str | Unset = UNSET,
     kind: ExportBalanceEntriesKind | Unset = UNSET,
-    currency: ExportBalanceEntriesCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     occurred_since: str | Unset = UNSET,
     occurred_until: str | Unset = UNSET,
     match_state: ExportBalanceEntriesMatchState | Unset = UNSET,

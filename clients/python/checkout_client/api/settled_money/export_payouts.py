@@ -9,7 +9,6 @@ import httpx
 from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
-from ...models.export_payouts_currency import ExportPayoutsCurrency
 from ...models.export_payouts_state import ExportPayoutsState
 from ...models.export_payouts_status import ExportPayoutsStatus
 from ...types import UNSET, Response, Unset
@@ -20,7 +19,7 @@ def _request(
     provider: str | Unset = UNSET,
     state: ExportPayoutsState | Unset = UNSET,
     status: ExportPayoutsStatus | Unset = UNSET,
-    currency: ExportPayoutsCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     arrival_since: str | Unset = UNSET,
     arrival_until: str | Unset = UNSET,
     reference: str | Unset = UNSET,
@@ -42,11 +41,7 @@ def _request(
 
     params["status"] = json_status
 
-    json_currency: str | Unset = UNSET
-    if not isinstance(currency, Unset):
-        json_currency = currency
-
-    params["currency"] = json_currency
+    params["currency"] = currency
 
     params["arrival_since"] = arrival_since
 
@@ -80,7 +75,7 @@ def sync_detailed(
     provider: str | Unset = UNSET,
     state: ExportPayoutsState | Unset = UNSET,
     status: ExportPayoutsStatus | Unset = UNSET,
-    currency: ExportPayoutsCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     arrival_since: str | Unset = UNSET,
     arrival_until: str | Unset = UNSET,
     reference: str | Unset = UNSET,
@@ -107,7 +102,7 @@ def sync(
     provider: str | Unset = UNSET,
     state: ExportPayoutsState | Unset = UNSET,
     status: ExportPayoutsStatus | Unset = UNSET,
-    currency: ExportPayoutsCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     arrival_since: str | Unset = UNSET,
     arrival_until: str | Unset = UNSET,
     reference: str | Unset = UNSET,
@@ -142,7 +137,7 @@ async def asyncio_detailed(
     provider: str | Unset = UNSET,
     state: ExportPayoutsState | Unset = UNSET,
     status: ExportPayoutsStatus | Unset = UNSET,
-    currency: ExportPayoutsCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     arrival_since: str | Unset = UNSET,
     arrival_until: str | Unset = UNSET,
     reference: str | Unset = UNSET,
@@ -169,7 +164,7 @@ async def asyncio(
     provider: str | Unset = UNSET,
     state: ExportPayoutsState | Unset = UNSET,
     status: ExportPayoutsStatus | Unset = UNSET,
-    currency: ExportPayoutsCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     arrival_since: str | Unset = UNSET,
     arrival_until: str | Unset = UNSET,
     reference: str | Unset = UNSET,

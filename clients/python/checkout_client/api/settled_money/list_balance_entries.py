@@ -11,7 +11,6 @@ from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
 from ...models.entry_page import EntryPage
-from ...models.list_balance_entries_currency import ListBalanceEntriesCurrency
 from ...models.list_balance_entries_kind import ListBalanceEntriesKind
 from ...models.list_balance_entries_match_state import (
     ListBalanceEntriesMatchState,
@@ -26,7 +25,7 @@ def _request(
     payment_id: UUID | Unset = UNSET,
     provider: str | Unset = UNSET,
     kind: ListBalanceEntriesKind | Unset = UNSET,
-    currency: ListBalanceEntriesCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     occurred_since: str | Unset = UNSET,
     occurred_until: str | Unset = UNSET,
     match_state: ListBalanceEntriesMatchState | Unset = UNSET,
@@ -55,11 +54,7 @@ def _request(
 
     params["kind"] = json_kind
 
-    json_currency: str | Unset = UNSET
-    if not isinstance(currency, Unset):
-        json_currency = currency
-
-    params["currency"] = json_currency
+    params["currency"] = currency
 
     params["occurred_since"] = occurred_since
 
@@ -109,7 +104,7 @@ def sync_detailed(
     payment_id: UUID | Unset = UNSET,
     provider: str | Unset = UNSET,
     kind: ListBalanceEntriesKind | Unset = UNSET,
-    currency: ListBalanceEntriesCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     occurred_since: str | Unset = UNSET,
     occurred_until: str | Unset = UNSET,
     match_state: ListBalanceEntriesMatchState | Unset = UNSET,
@@ -144,7 +139,7 @@ def sync(
     payment_id: UUID | Unset = UNSET,
     provider: str | Unset = UNSET,
     kind: ListBalanceEntriesKind | Unset = UNSET,
-    currency: ListBalanceEntriesCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     occurred_since: str | Unset = UNSET,
     occurred_until: str | Unset = UNSET,
     match_state: ListBalanceEntriesMatchState | Unset = UNSET,
@@ -187,7 +182,7 @@ async def asyncio_detailed(
     payment_id: UUID | Unset = UNSET,
     provider: str | Unset = UNSET,
     kind: ListBalanceEntriesKind | Unset = UNSET,
-    currency: ListBalanceEntriesCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     occurred_since: str | Unset = UNSET,
     occurred_until: str | Unset = UNSET,
     match_state: ListBalanceEntriesMatchState | Unset = UNSET,
@@ -222,7 +217,7 @@ async def asyncio(
     payment_id: UUID | Unset = UNSET,
     provider: str | Unset = UNSET,
     kind: ListBalanceEntriesKind | Unset = UNSET,
-    currency: ListBalanceEntriesCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     occurred_since: str | Unset = UNSET,
     occurred_until: str | Unset = UNSET,
     match_state: ListBalanceEntriesMatchState | Unset = UNSET,

@@ -9,7 +9,6 @@ import httpx
 from ...calling import call, call_async
 from ...client import Client
 from ...errors import UnexpectedAnswerError, raise_for_problem
-from ...models.list_payouts_currency import ListPayoutsCurrency
 from ...models.list_payouts_state import ListPayoutsState
 from ...models.list_payouts_status import ListPayoutsStatus
 from ...models.payout_page import PayoutPage
@@ -21,7 +20,7 @@ def _request(
     provider: str | Unset = UNSET,
     state: ListPayoutsState | Unset = UNSET,
     status: ListPayoutsStatus | Unset = UNSET,
-    currency: ListPayoutsCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     arrival_since: str | Unset = UNSET,
     arrival_until: str | Unset = UNSET,
     reference: str | Unset = UNSET,
@@ -45,11 +44,7 @@ def _request(
 
     params["status"] = json_status
 
-    json_currency: str | Unset = UNSET
-    if not isinstance(currency, Unset):
-        json_currency = currency
-
-    params["currency"] = json_currency
+    params["currency"] = currency
 
     params["arrival_since"] = arrival_since
 
@@ -88,7 +83,7 @@ def sync_detailed(
     provider: str | Unset = UNSET,
     state: ListPayoutsState | Unset = UNSET,
     status: ListPayoutsStatus | Unset = UNSET,
-    currency: ListPayoutsCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     arrival_since: str | Unset = UNSET,
     arrival_until: str | Unset = UNSET,
     reference: str | Unset = UNSET,
@@ -119,7 +114,7 @@ def sync(
     provider: str | Unset = UNSET,
     state: ListPayoutsState | Unset = UNSET,
     status: ListPayoutsStatus | Unset = UNSET,
-    currency: ListPayoutsCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     arrival_since: str | Unset = UNSET,
     arrival_until: str | Unset = UNSET,
     reference: str | Unset = UNSET,
@@ -157,7 +152,7 @@ async def asyncio_detailed(
     provider: str | Unset = UNSET,
     state: ListPayoutsState | Unset = UNSET,
     status: ListPayoutsStatus | Unset = UNSET,
-    currency: ListPayoutsCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     arrival_since: str | Unset = UNSET,
     arrival_until: str | Unset = UNSET,
     reference: str | Unset = UNSET,
@@ -188,7 +183,7 @@ async def asyncio(
     provider: str | Unset = UNSET,
     state: ListPayoutsState | Unset = UNSET,
     status: ListPayoutsStatus | Unset = UNSET,
-    currency: ListPayoutsCurrency | Unset = UNSET,
+    currency: str | Unset = UNSET,
     arrival_since: str | Unset = UNSET,
     arrival_until: str | Unset = UNSET,
     reference: str | Unset = UNSET,
