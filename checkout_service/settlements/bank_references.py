@@ -117,8 +117,8 @@ _LINKS: Final = f"""
 
 _STARTS: Final = f"""
     WITH {_NAMES.format(of="id = ANY (%(payouts)s)")}
-    SELECT array_agg(DISTINCT '%%' || start || '%%') FILTER (WHERE start IS NOT NULL) AS starts, min(day) AS since,
-        max(day) AS until, bool_or(day IS NULL) AS may_be_any_day
+    SELECT array_agg(DISTINCT '%%' || longer_start || '%%') FILTER (WHERE longer_start IS NOT NULL) AS starts,
+        min(payout.day) AS since, max(payout.day) AS until, bool_or(payout.day IS NULL) AS may_be_any_day
     FROM payout LEFT JOIN name ON name.payout_id = payout.id
 """  # noqa: S608 (only our own constants)
 
