@@ -1,6 +1,6 @@
 """Which payouts a bank's entries name: the names of payouts are looked for in the texts of entries, as sets.
 
-Names and texts are compared by their letters and digits alone, without case, since banks insert blanks, break lines in
+Names and texts are compared by A to Z and digits alone, without case, since banks insert blanks, break lines in
 words, and write a blank for what was an underscore. A name begins and ends where a word of the text does. Where a text
 ends within a name (banks cut at 18 or 30 characters), its beginning is enough if it is long.
 """
@@ -17,10 +17,10 @@ from checkout_service.settlement_words import BANK
 from checkout_service.settlements.banks.bookings import PART
 
 SHORTEST: Final = 8
-"""Letters and digits of a name that may be looked for; four of them have to be digits."""
+"""Characters of a name that may be looked for; four of them have to be digits."""
 
 SHORTEST_CUT: Final = 12
-"""Letters and digits that are left of a name which the bank cut."""
+"""Characters that are left of a name which the bank cut."""
 
 SHORTEST_WORD: Final = 10
 """Of a word of a longer name that says by itself which payout it is; six of them have to be digits."""
@@ -40,8 +40,8 @@ _NAMES: Final = f"""
     payout AS MATERIALIZED (
         SELECT id, amount, currency, {_DAY} AS day, bank_reference, payout_ref FROM payouts WHERE {{of}}
     ), name AS MATERIALIZED (
-        SELECT DISTINCT payout.id AS payout_id, plain.name, left(plain.name, {SHORTEST}) AS start,
-            left(plain.name, {SHORTEST_CUT}) AS longer_start
+        SELECT DISTINCT payout.id AS payout_id, payout.amount, payout.currency, payout.day, plain.name,
+            left(plain.name, {SHORTEST}) AS start, left(plain.name, {SHORTEST_CUT}) AS longer_start
         FROM payout CROSS JOIN LATERAL (
             SELECT {_PLAIN.format("bank_reference")}, {SHORTEST}, 4
             UNION ALL SELECT {_PLAIN.format("payout_ref")}, {SHORTEST}, 4
@@ -69,35 +69,35 @@ _LINKS: Final = f"""
     '''
     )
 }, part AS MATERIALIZED (
-        SELECT entry.id AS entry_id, part.number, regexp_split_to_array(upper(part.text), '[^[:alnum:]]+') AS words
+        SELECT entry.id AS entry_id, entry.net, entry.currency, entry.day, part.number,
+            regexp_split_to_array(upper(part.text), '[^[:alnum:]]+') AS words
         FROM entry CROSS JOIN LATERAL string_to_table(description, '{PART}') WITH ORDINALITY AS part (text, number)
         WHERE part.text ~ '[0-9]'
     ), start AS MATERIALIZED (
-        SELECT part.entry_id, part.number, part.words, place.at
+        SELECT part.*, place.at
         FROM part CROSS JOIN LATERAL generate_series(1, cardinality(part.words)) AS place (at)
         WHERE left(array_to_string(part.words[place.at:place.at + {SHORTEST - 1}], ''), {SHORTEST})
             IN (SELECT start FROM name)
     ), whole AS (
         SELECT DISTINCT ON (start.entry_id, start.number, start.at, name.payout_id)
-            start.entry_id, start.number, start.at, name.payout_id, length(name.name) AS length
+            start.entry_id, start.number, start.at, start.net, start.currency, start.day, name.payout_id, name.amount,
+            name.currency AS payout_currency, name.day AS payout_day, length(name.name) AS length
         FROM start
         CROSS JOIN LATERAL generate_series(start.at, least(start.at + 19, cardinality(words))) AS place (to_word)
         JOIN name ON name.name = array_to_string(start.words[start.at:place.to_word], '')
         ORDER BY start.entry_id, start.number, start.at, name.payout_id, length(name.name) DESC
     ), cut AS (
-        SELECT DISTINCT start.entry_id, start.number, start.at, name.payout_id, 0 AS length
+        SELECT DISTINCT start.entry_id, start.number, start.at, start.net, start.currency, start.day, name.payout_id,
+            name.amount, name.currency AS payout_currency, name.day AS payout_day, 0 AS length
         FROM start CROSS JOIN LATERAL (SELECT array_to_string(start.words[start.at:], '')) AS rest (text)
         JOIN name ON name.longer_start = left(rest.text, {SHORTEST_CUT}) AND length(name.name) > length(rest.text)
             AND left(name.name, length(rest.text)) = rest.text
         WHERE length(rest.text) >= {SHORTEST_CUT}
     ), hit AS (
-        SELECT found.entry_id, found.number, found.at, found.payout_id, entry.net, payout.amount,
-            payout.currency = entry.currency AS is_same_currency,
-            rank() OVER (PARTITION BY found.entry_id, found.number, found.at ORDER BY found.length DESC) AS place
+        SELECT *, currency = payout_currency AS is_same_currency,
+            rank() OVER (PARTITION BY entry_id, number, at ORDER BY length DESC) AS place
         FROM (SELECT * FROM whole UNION ALL SELECT * FROM cut) AS found
-        JOIN entry ON entry.id = found.entry_id
-        JOIN payout ON payout.id = found.payout_id
-        WHERE payout.day IS NULL OR entry.day BETWEEN payout.day - {DAYS_BEFORE} AND payout.day + {DAYS_AFTER}
+        WHERE payout_day IS NULL OR day BETWEEN payout_day - {DAYS_BEFORE} AND payout_day + {DAYS_AFTER}
     ), shared AS (
         SELECT *, count(*) OVER same AS payouts,
             count(*) FILTER (WHERE is_same_currency AND amount = net) OVER same AS exact,
@@ -117,8 +117,8 @@ _LINKS: Final = f"""
 
 _STARTS: Final = f"""
     WITH {_NAMES.format(of="id = ANY (%(payouts)s)")}
-    SELECT array_agg(DISTINCT '%%' || start || '%%') FILTER (WHERE start IS NOT NULL) AS starts, min(day) AS since,
-        max(day) AS until, bool_or(day IS NULL) AS may_be_any_day
+    SELECT array_agg(DISTINCT '%%' || longer_start || '%%') FILTER (WHERE longer_start IS NOT NULL) AS starts,
+        min(payout.day) AS since, max(payout.day) AS until, bool_or(payout.day IS NULL) AS may_be_any_day
     FROM payout LEFT JOIN name ON name.payout_id = payout.id
 """  # noqa: S608 (only our own constants)
 

@@ -80,7 +80,6 @@ class _Page:
     number: int | None = None
     page: int = 1
     account: str = ""
-    has_account: bool = False
     balances: list[_Balance] = field(default_factory=list)
 
 
@@ -170,7 +169,6 @@ class _Chains:
             number = element.text_at("PgNb")
             page.page = int(number) if number.isdecimal() and len(number) <= 5 else 1
         elif element.name == "Acct":
-            page.has_account = True
             page.account = element.text_at("Id", "IBAN") or element.text_at("Id", "Othr", "Id")
         elif element.name == "Bal":
             page.balances.append(_balance_of(element))
@@ -193,9 +191,10 @@ class _Chains:
         if page is None or self._is_placed:
             return
         self._is_placed = True
-        if not page.account:
+        # From version 11 on it may be left out.
+        if not (page.account or self._account):
             raise UnreadableReportError("a statement names no account", line=page.line)
-        account = checked_account(page.account, self._account, line=page.line)
+        account = checked_account(page.account or self._account, self._account, line=page.line)
         chain = self._chain
         is_closed = any(balance.code in _CLOSING for balance in self._balances)
         is_same = chain is not None and (chain.account, self._id) == (account, page.id)

@@ -67,9 +67,7 @@ _PASSED_CODES: Final = (
 _CODE: Final = re.compile(rf"/({'|'.join((*_KEPT_CODES, *_PASSED_CODES))})/")
 
 # It writes into the log what it cannot read, which is a bank's text.
-_LIBRARY_LOG: Final = logging.getLogger("mt940")
-_LIBRARY_LOG.addHandler(logging.NullHandler())
-_LIBRARY_LOG.propagate = False
+logging.getLogger("mt940").setLevel(logging.CRITICAL + 1)
 
 
 class _Field(NamedTuple):
