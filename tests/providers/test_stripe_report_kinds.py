@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import stripe
-from stripe.params.reporting._report_run_create_params import ReportRunCreateParamsParameters
+from stripe.params.reporting import ReportRunCreateParamsParameters
 
 from checkout_service.providers.adapters.stripe.report_api import line_of
 from checkout_service.providers.adapters.stripe.report_kinds import KINDS, kind_of, subject_of

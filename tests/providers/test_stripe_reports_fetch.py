@@ -175,7 +175,7 @@ def test_a_payout_comes_with_all_that_it_is_made_of_and_adds_up(stripe: Stripe) 
     assert fetched.lines["payouts"] == []
 
 
-def test_what_is_asked_for_is_what_the_page_of_the_provider_says(stripe: Stripe) -> None:
+def test_a_query_is_what_the_page_of_the_provider_says(stripe: Stripe) -> None:
     Fetched(stripe)
 
     (first, payouts), (second, balance) = stripe.queries
@@ -189,10 +189,10 @@ def test_what_is_asked_for_is_what_the_page_of_the_provider_says(stripe: Stripe)
 def test_pages_of_any_size_give_the_same_report(stripe: Stripe, size: int) -> None:
     whole = Fetched(stripe).hashes
     stripe.largest_page = size
-    asked_before = len(stripe.queries)
+    requests_before = len(stripe.queries)
 
     assert Fetched(stripe).hashes == whole
-    assert len(stripe.queries) - asked_before == 1 + -(-6 // size)
+    assert len(stripe.queries) - requests_before == 1 + -(-6 // size)
 
 
 def test_the_same_answers_are_the_same_reports_and_one_cent_more_is_another(stripe: Stripe) -> None:
@@ -324,7 +324,7 @@ NOT_LISTED = {
 
 
 @pytest.mark.parametrize("what", NOT_LISTED)
-def test_what_nobody_can_list_is_not_asked_for(stripe: Stripe, what: str) -> None:
+def test_what_nobody_can_list_is_not_requested(stripe: Stripe, what: str) -> None:
     stripe.payouts = [payout(**NOT_LISTED[what])]
 
     fetched = Fetched(stripe)
@@ -423,7 +423,7 @@ def test_a_run_that_read_many_pages_leaves_the_rest_to_the_next(
     assert second.reports[0].name == report_name("po_made1")
 
 
-def test_each_report_is_asked_for_when_the_one_before_was_read(stripe: Stripe) -> None:
+def test_each_report_is_requested_when_the_one_before_was_read(stripe: Stripe) -> None:
     stripe.payouts = [payout(), payout("po_older", created=int(MADE.timestamp()) - 9)]
     stripe.movements["po_older"] = []
     account = Account(options={"reports_key": Secret(KEY), "reports_base": Secret(stripe.base)})
@@ -444,7 +444,7 @@ def changed(**fields: Any) -> Callable[[dict[str, Any]], Answer]:
     return lambda page: (200, page | fields)
 
 
-def test_a_page_that_fails_for_a_moment_is_asked_for_again(stripe: Stripe) -> None:
+def test_a_page_that_fails_for_a_moment_is_requested_again(stripe: Stripe) -> None:
     whole = Fetched(stripe).hashes
     stripe.queries.clear()
     stripe.answers = {0: refused(429), 2: refused(500), 3: refused(503)}
@@ -493,7 +493,7 @@ def test_an_endless_list_ends(stripe: Stripe, monkeypatch: pytest.MonkeyPatch) -
         Fetched(stripe)
 
 
-def test_a_page_that_is_too_large_is_asked_for_in_parts(stripe: Stripe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_is_too_large_is_requested_in_parts(stripe: Stripe, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Fetched(stripe).hashes
     stripe.queries.clear()
     stripe.movements["po_made1"] = [one | {"padding": "x" * 300_000} for one in movements()]

@@ -147,7 +147,7 @@ def subject_of(kind: EntryKind, source: str, charge: str) -> tuple[Subject, str]
 
 
 def is_ref(value: str) -> bool:
-    """Whether a text may be an id of Stripe's: letters, digits and ``_`` of ASCII."""
+    """Whether a text may be an id of Stripe's: of A-Z, a-z, digits and ``_`` alone."""
     return value.isidentifier() and value.isascii() and len(value) <= LONGEST_ID
 
 
