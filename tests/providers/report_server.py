@@ -61,7 +61,8 @@ def serving() -> Iterator[ReportServer]:
 
 def send(handler: BaseHTTPRequestHandler, body: bytes, *, status: int = 200, **headers: str) -> None:
     handler.send_response(status)
-    for name, value in {"Content-Length": str(len(body)), **headers}.items():
-        handler.send_header(name.replace("_", "-"), value)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    for name, value in {"Content-Length": str(len(body)), **named}.items():
+        handler.send_header(name, value)
     handler.end_headers()
     handler.wfile.write(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -44,11 +45,11 @@ def merchant_accounts(value: str) -> list[str]:
 
 
 def first_batches(value: str, accounts: Sequence[str]) -> dict[str, int]:
-    """From which batch on each merchant account is fetched, where a setting says so."""
+    """From which batch on each merchant account is fetched, where a setting says so. What is of another form is not."""
     if value.isdigit():
         return {account: int(value) for account in accounts}
     pairs = (each.strip().rpartition(":") for each in value.split(",") if each.strip())
-    return {account: int(number) for account, _, number in pairs}
+    return {account: int(number) for account, _, number in pairs if re.fullmatch("[0-9]+", number)}
 
 
 def misfit(options: Mapping[str, str]) -> tuple[str, str] | None:
