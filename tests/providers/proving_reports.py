@@ -59,15 +59,15 @@ def why_held(report: Report, lines: list[ReportLine]) -> list[str]:
 
 @contextmanager
 def served(answer: Answer) -> Iterator[tuple[str, list[str]]]:
-    """A server on this machine: its address, and the paths with queries that it was asked for."""
-    asked: list[str] = []
+    """A server on this machine: its address, and the paths with queries that it was requested for."""
+    requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             self._answer()
 
         def do_POST(self) -> None:
@@ -96,7 +96,7 @@ def served(answer: Answer) -> Iterator[tuple[str, list[str]]]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", asked
+            yield f"http://127.0.0.1:{server.server_address[1]}", requested
         finally:
             server.shutdown()
             thread.join()

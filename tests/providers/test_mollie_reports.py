@@ -255,11 +255,11 @@ def test_a_balance_is_read_once_for_all_settlements_and_no_further_than_it_takes
         }
         for number in range(500)
     ]
-    with served(mollie) as (base, asked):
+    with served(mollie) as (base, requested):
         found = fetched(fetch_settlements, {"reports_token": TOKEN, "reports_api_base": base})
 
     assert [why_held(report, lines) for report, lines in found] == [[], [], []]
-    pages = [path for path in asked if path.startswith("/balances")]
+    pages = [path for path in requested if path.startswith("/balances")]
     assert len(pages) == len(set(pages))
     assert 30 <= len(pages) <= 45  # two and three days of two an hour and page, of 250
 
@@ -453,16 +453,16 @@ def test_settlements_come_oldest_first_and_reach_before_the_cursor() -> None:
     ]
 
 
-def test_each_settlement_is_entered_before_the_next_one_is_asked_for() -> None:
+def test_each_settlement_is_entered_before_the_next_one_is_requested() -> None:
     mollie = Mollie()
     mollie.settlements = [settlement(f"stl_{day}", f"2026-11-{day}T05:00:00+00:00") for day in (27, 26)]
-    with served(mollie) as (base, asked):
+    with served(mollie) as (base, requested):
         reports = iter(fetch_settlements(context_of({"reports_token": TOKEN, "reports_api_base": base})))
         first = next(reports)
-        assert not any("/payments" in path for path in asked)
+        assert not any("/payments" in path for path in requested)
         assert next(first.lines).entry_ref == "tr_madeup0"
-        assert [path for path in asked if "/payments" in path] == ["/settlements/stl_26/payments?limit=250"]
-        assert not any("stl_27" in path for path in asked)
+        assert [path for path in requested if "/payments" in path] == ["/settlements/stl_26/payments?limit=250"]
+        assert not any("stl_27" in path for path in requested)
 
 
 @pytest.mark.parametrize("what", ["skipped", "empty", "loop", "no id", "no address"])

@@ -144,7 +144,7 @@ def test_the_api_and_the_file_name_the_same_movements_alike() -> None:
     assert "1 of them go from balance to balance" in section.rule
 
 
-def test_nothing_of_who_paid_is_asked_for_and_nothing_is_filtered() -> None:
+def test_nothing_of_who_paid_is_requested_and_nothing_is_filtered() -> None:
     paypal = PayPal([])
 
     all_of(paypal, since=NOW - timedelta(days=2))
@@ -219,7 +219,7 @@ def test_a_window_of_long_ago_that_is_refused_is_an_error() -> None:
         all_of(PayPal([], loaded=NOW - timedelta(days=90)), since=NOW - timedelta(days=60))
 
 
-def test_older_than_three_years_is_not_asked_for() -> None:
+def test_older_than_three_years_is_not_requested() -> None:
     paypal = PayPal([])
 
     all_of(paypal, since=datetime(2001, 1, 1, tzinfo=UTC))
@@ -262,11 +262,11 @@ def test_a_page_that_is_not_of_the_same_state_is_read_anew_and_at_last_an_error(
         all_of(paypal, since=NOW - timedelta(days=1))
 
     paypal.queries.clear()
-    paypal.spoil = lambda body, asked: spoil(body, asked) if asked <= 2 else None
+    paypal.spoil = lambda body, requested: spoil(body, requested) if requested <= 2 else None
     assert len(all_of(paypal, since=NOW - timedelta(days=1))[0][1]) == 9
 
 
-def test_another_page_than_was_asked_for_is_unreadable() -> None:
+def test_another_page_than_was_requested_is_unreadable() -> None:
     paypal = PayPal([info("T1", "1.00", NOW - timedelta(hours=5))])
     paypal.spoil = lambda body, _: body.update(page=7)
 
@@ -458,7 +458,7 @@ def test_a_token_that_was_withdrawn_is_renewed_once_and_a_refused_one_is_an_erro
     assert caught.value.reason is Decline.CREDENTIALS
 
 
-def test_each_window_is_entered_before_the_next_one_is_asked_for() -> None:
+def test_each_window_is_entered_before_the_next_one_is_requested() -> None:
     paypal = PayPal([])
     with served(paypal) as (base, _):
         options = {**CREDENTIALS, "reports_api_base": base}

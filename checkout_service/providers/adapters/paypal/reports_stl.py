@@ -24,7 +24,7 @@ from checkout_service.providers.reports import Report, ReportLine, ReportSection
 from checkout_service.settlement_words import EntryKind, PayoutStatus
 
 _NAME: Final = re.compile(r"STL-\d{8}(?:\.[AHRX])?\.(\d{2})\.(\d{3})\.CSV", re.ASCII | re.IGNORECASE)
-"""STL-yyyymmdd.NN.VVV.CSV, NN the part and VVV the version; newer names may have the letter of their window before."""
+"""STL-yyyymmdd.NN.VVV.CSV, NN the part and VVV the version; newer names may have a sign for their window before."""
 
 _MAJOR_NAME: Final = re.compile(r"(?:^|[-_. ])(?:BRR|DRR|BTR|DTR|FTR)(?:[-_. ]|$)|BALANCE|DISBURSEMENT", re.IGNORECASE)
 """In the names of reports in major units (PayPal, "Partner report reference", the sub-family)."""
@@ -103,7 +103,7 @@ class _Reading:
         if not self._has_ended:
             raise UnreadableReportError("the file is cut short: its last row is not FF", line=number)
         # Of a part that is not the first, the report's totals are of others too; the first has them where it is alone.
-        if self._part == _FIRST_PART and (self._whole.told or self._whole.told_rows is not None):
+        if self._part == _FIRST_PART and (self._whole.stated or self._whole.stated_rows is not None):
             self._report.faults += self._whole.faults()
         self._report.sha256 = self._rows.digest()
 
@@ -144,8 +144,8 @@ class _Reading:
             case "FF":
                 self._close()
                 self._has_ended = True
-                if (told := count_of(row, number)) != self._whole.rows:
-                    self._report.faults.append(f"the file counts {told} movements, and has {self._whole.rows}")
+                if (stated := count_of(row, number)) != self._whole.rows:
+                    self._report.faults.append(f"the file counts {stated} movements, and has {self._whole.rows}")
             case _:
                 raise UnreadableReportError(f"a row {kind[:20]!r} where none can be", line=number)
 
@@ -172,12 +172,17 @@ class _Reading:
         if self._section is None:
             return
         (account, name), totals = self._section, self._totals
-        if totals.told_rows is None:
+        if totals.stated_rows is None:
             self._report.faults.append(f"{totals.what} has no count (SC): perhaps it goes on in another file")
         self._report.faults += totals.faults()
         self._report.sections.append(
             ReportSection(
-                account=account, name=name, rule=_RULE, expected=totals.expected(), rows=totals.told_rows, complete=True
+                account=account,
+                name=name,
+                rule=_RULE,
+                expected=totals.expected(),
+                rows=totals.stated_rows,
+                complete=True,
             )
         )
         self._whole.take(totals)

@@ -37,8 +37,8 @@ class Totals:
     what: str
     rows: int = 0
     found: dict[str, Sums] = field(default_factory=dict)
-    told: dict[str, tuple[Decimal, Decimal, Decimal, Decimal]] = field(default_factory=dict)
-    told_rows: int | None = None
+    stated: dict[str, tuple[Decimal, Decimal, Decimal, Decimal]] = field(default_factory=dict)
+    stated_rows: int | None = None
 
     def add(self, line: ReportLine) -> None:
         """Count a movement."""
@@ -70,24 +70,24 @@ class Totals:
         if len(row) < 6 or len(row[1]) != 3:
             raise UnreadableReportError("a total without its currency and four sums", line=number)
         currency = row[1]
-        if currency in self.told or len(self.told) == _MOST_CURRENCIES:
+        if currency in self.stated or len(self.stated) == _MOST_CURRENCIES:
             raise UnreadableReportError(f"a second total of {currency}, or too many", line=number)
         try:
             came, went, first, second = [unsigned(amount, currency) for amount in row[2:6]]
         except UnlikeError as error:
             raise UnreadableReportError(str(error), line=number) from error
-        self.told[currency] = (came, went, first, second)
+        self.stated[currency] = (came, went, first, second)
 
     def read_count(self, row: Sequence[str], number: int) -> None:
         """A row SC or RC. Raises UnreadableReportError."""
-        if self.told_rows is not None:
+        if self.stated_rows is not None:
             raise UnreadableReportError("a second count", line=number)
-        self.told_rows = count_of(row, number)
+        self.stated_rows = count_of(row, number)
 
     def expected(self) -> dict[str, Decimal]:
         """What the nets add up to by the totals, by currency; 0 for one that has movements and no total."""
         nets = dict.fromkeys(self.found, ZERO)
-        for currency, (came, went, first, second) in self.told.items():
+        for currency, (came, went, first, second) in self.stated.items():
             sums = self.found.get(currency, Sums())
             found = sums.fees - sums.fees_back
             # Neither order fits where a fee is wrong: then the nearer one, so that the difference is the error.
@@ -97,15 +97,15 @@ class Totals:
 
     def faults(self) -> Iterator[str]:
         """What differs, each in words; a difference of two sums may leave the net as it was."""
-        if self.told_rows is not None and self.told_rows != self.rows:
-            yield f"{self.what} counts {self.told_rows} movements, and has {self.rows}"
-        for currency in sorted(self.told.keys() | self.found.keys()):
+        if self.stated_rows is not None and self.stated_rows != self.rows:
+            yield f"{self.what} counts {self.stated_rows} movements, and has {self.rows}"
+        for currency in sorted(self.stated.keys() | self.found.keys()):
             sums = self.found.get(currency, Sums())
-            told = self.told.get(currency)
-            if told is None:
+            stated = self.stated.get(currency)
+            if stated is None:
                 yield f"{self.what} has movements in {currency}, and no total of them"
                 continue
-            came, went, *fees = told
+            came, went, *fees = stated
             for name, one, other in (("credits", came, sums.credits), ("debits", went, sums.debits)):
                 if one != other:
                     yield f"{self.what} says {name} of {one} {currency}, and they add up to {other}"
