@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	&& echo $$name && break; done)
 endif
 
-.PHONY: help run demo test test-slow test-install faults attack cluster audit sbom migrate-many lint format data-model openapi manifests clients dashboards bench profile node venv many-rows docs image wheel
+.PHONY: help run demo test test-slow test-install faults attack cluster audit sbom migrate-many lint format data-model openapi manifests clients dashboards bench profile node schemas venv many-rows docs image wheel
 
 help:
 	@echo "make run    serve on this machine: servers, migrations, demo catalogue, on new data one purchase; until Ctrl-C"
@@ -38,6 +38,7 @@ help:
 	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them"
 	@echo "make profile flame pictures of web and worker under the webhook receiver's load"
 	@echo "make node   what tests run in node: linters of the API's document, public packages for receivers; and node itself, where it is missing"
+	@echo "make schemas  the schemas of bank statements that tests compare with, into .schemas"
 	@echo "make help   this list"
 
 run: venv
@@ -151,6 +152,10 @@ profile: venv
 # Into .node and clients/typescript, by locks. Without it the tests that run something in node are skipped.
 node:
 	@PYTHON="$(PYTHON)" tests/node/install.sh
+
+schemas: venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --only-binary :all: \
+		--require-hashes --upgrade --target .schemas -r tests/schemas/schemas.lock
 
 # The stamp is written last and names what the environment was built from, so an interrupted build, another lock,
 # a moved folder or another Python all lead to a fresh one.

@@ -56,6 +56,7 @@ from checkout_service.server import bodies
 from checkout_service.server.cors import connect_cors
 from checkout_service.server.places import connect_places
 from checkout_service.settings.values import WebSettings
+from checkout_service.settlements import routes as settlements
 from checkout_service.stock.cli import stock
 from checkout_service.telemetry import logs, request_log
 from checkout_service.webhooks.backpressure import WebhookBacklogFull, connect_backpressure
@@ -120,6 +121,7 @@ def create_app(settings: WebSettings) -> Flask:
         order_requests,
         disputes,
         settling,
+        settlements,
         events,
     ):
         api.register_blueprint(room.blueprint)

@@ -36,11 +36,13 @@ from checkout_service.payments.entry_models import PaymentAcceptance, PaymentAtt
 from checkout_service.payments.models import CancelRequest, Payment, PaymentEvent, PaymentMate
 from checkout_service.privacy.models import Erasure
 from checkout_service.refunds.models import Refund, RefundEvent
+from checkout_service.settlements.mark_models import SettlementMark
 from checkout_service.settlements.models import (
     BalanceEntry,
     Payout,
     SettlementAccount,
     SettlementFile,
+    SettlementLease,
     SettlementLine,
     SettlementMatch,
 )
@@ -97,7 +99,9 @@ __all__ = [
     "SessionAddress",
     "SettlementAccount",
     "SettlementFile",
+    "SettlementLease",
     "SettlementLine",
+    "SettlementMark",
     "SettlementMatch",
     "SourceListing",
     "Spec",

@@ -15,6 +15,10 @@ _AMOUNT: Final = validate.Regexp(
     r"^[0-9]+\.[0-9]{2,3}$", error="An amount is digits with two or three decimals, such as 240.00."
 )
 
+_SIGNED: Final = validate.Regexp(
+    r"^-?[0-9]+\.[0-9]{2,}$", error="An amount is digits with two decimals or more, and a minus, such as -240.00."
+)
+
 _CURRENCY: Final = validate.Regexp(r"^[A-Z]{3}$", error="A currency is its code in ISO 4217, such as USD.")
 
 
@@ -34,6 +38,13 @@ class AmountText(fields.String):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(validate=_AMOUNT, **options)
+
+
+class SignedAmountText(fields.String):
+    """An amount that was settled, as answers write it: exactly, with two decimals or more, perhaps a minus."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(validate=_SIGNED, **options)
 
 
 class CurrencyText(fields.String):

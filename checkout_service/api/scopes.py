@@ -15,6 +15,7 @@ class Scope(StrEnum):
     """The scopes that there are: of tokens in the claim ``scope``, of API keys as they were made."""
 
     PAYMENTS_READ = "payments:read"
+    PAYOUTS_READ = "payouts:read"
     ORDERS_READ = "orders:read"
     ORDERS_WRITE = "orders:write"
     REFUNDS = "refunds"
@@ -26,6 +27,7 @@ class Scope(StrEnum):
 
 OPENS: Final[Mapping[Scope, str]] = {
     Scope.PAYMENTS_READ: "reads all payments, their captures, refunds and disputes",
+    Scope.PAYOUTS_READ: "reads what providers paid out, what that is made of, and entries of the bank's statements",
     Scope.ORDERS_READ: "reads all orders, with buyers and addresses",
     Scope.ORDERS_WRITE: "fulfils orders and cancels them, with the captures, refunds and voids that this takes",
     Scope.REFUNDS: "gives money back, accepts another amount, cancels open payments",

@@ -1,7 +1,8 @@
 """The group ``checkout``: the processes, one machine, health, and every command of ``flask --app wsgi``.
 
 Those of Flask need the application, and it the settings; the processes load no more than they run. ``checkout
-settings`` and ``checkout database`` make settings, and so do without the application.
+settings`` and ``checkout database`` make settings, and so do without the application; ``checkout settlements`` has
+settings of its own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from checkout_service.settings.errors import SettingsError
 _BEFORE_SETTINGS: Final = {
     "database": "checkout_service.database.setup_cli",
     "settings": "checkout_service.command_line.settings_cli",
+    "settlements": "checkout_service.settlements.cli",
 }
 """Groups that work before the application's settings are there, and their modules: each has it under its name."""
 

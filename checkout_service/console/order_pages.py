@@ -14,10 +14,11 @@ from checkout_service.console.order_filters import NAMES, read_order_search
 from checkout_service.console.order_queries import BesideOrder, beside_order
 from checkout_service.console.page import ConsoleBlueprint, address, listing, page
 from checkout_service.cursors import read_cursor
-from checkout_service.orders.downloads import csv_answer
+from checkout_service.orders.export import csv_pages
 from checkout_service.orders.queries import OrderPage, order_of
 from checkout_service.orders.searching import LOOKED_THROUGH, MOST_LOOKS, find_orders
 from checkout_service.orders.status import OrderStatus
+from checkout_service.server.downloads import csv_answer
 
 blueprint = ConsoleBlueprint("console_orders", __name__)
 
@@ -56,7 +57,7 @@ def export_orders() -> Response:
     if search.faults or request.args.keys() - NAMES:
         # Everybody's orders are not what was looked for.
         raise MalformedBody("A filter cannot be read, so there is no file: go back and mend it.")
-    return csv_answer(search.filters, caller=operator().name)
+    return csv_answer(csv_pages(search.filters), name="orders.csv", caller=operator().name)
 
 
 @blueprint.get("/orders/<uuid:order_id>")

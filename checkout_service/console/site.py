@@ -16,6 +16,7 @@ from checkout_service.console import (
     order_pages,
     payment_pages,
     search_pages,
+    settlement_pages,
     todo_pages,
     webhook_pages,
 )
@@ -42,6 +43,7 @@ def init_app(app: Flask) -> None:
         order_pages,
         order_forms,
         dispute_pages,
+        settlement_pages,
         endpoint_pages,
         command_pages,
     ):

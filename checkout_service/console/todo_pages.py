@@ -14,6 +14,9 @@ from checkout_service.endpoints.queries import endpoints_page
 from checkout_service.endpoints.states import EndpointState
 from checkout_service.oversight.reasons import in_short
 from checkout_service.payments.status import DisputeStatus
+from checkout_service.settlement_words import MatchState
+from checkout_service.settlements.exception_queries import COUNTED, open_counts
+from checkout_service.settlements.remedies import REMEDIES
 
 blueprint = ConsoleBlueprint("console_todo", __name__)
 
@@ -39,7 +42,15 @@ def show_todo() -> str:
         outstanding=outstanding_requests(),
         disputes=nearest_disputes(statuses=[DisputeStatus.NEEDS_RESPONSE], limit=SHOWN),
         endpoints=_endpoints(),
+        settled=[(kind, number, REMEDIES[kind]) for kind, number in _unsettled()],
+        most_settled=COUNTED,
     )
+
+
+def _unsettled() -> list[tuple[str, int]]:
+    """Exceptions of settled money by kind, and held files. A fee of no payment can wait, so it is not among them."""
+    counts = open_counts().by_kind
+    return [(kind, counts[kind]) for kind in REMEDIES if counts[kind] and kind != MatchState.UNOWNED_FEE]
 
 
 def _endpoints() -> list[dict[str, Any]]:

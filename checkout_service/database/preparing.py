@@ -32,7 +32,8 @@ BEGIN
             END;
         END IF;
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = required.name) THEN
-            RAISE EXCEPTION 'role % is missing and % may not create it: run CREATE ROLE % % as a superuser',
+            RAISE EXCEPTION 'role % is missing and % may not create it: run checkout database init as an '
+                'administrator, which gives it a password, or CREATE ROLE % % as a superuser',
                 required.name, current_user, required.name, required.login;
         END IF;
     END LOOP;
@@ -137,6 +138,9 @@ BEGIN
             EXCEPTION WHEN insufficient_privilege THEN
                 NULL;
             END;
+            -- A role that came later to a schema of the owner's: the next release, which is the owner, gives it.
+            CONTINUE WHEN login = 'checkout_settlements' AND NOT pg_has_role('checkout_owner', 'USAGE')
+                AND EXISTS (SELECT FROM pg_namespace WHERE nspname = schema AND nspowner = 'checkout_owner'::regrole);
             IF NOT has_schema_privilege(login, schema, 'USAGE') THEN
                 RAISE EXCEPTION '% may not give rights in the schema %: run GRANT USAGE ON SCHEMA % TO % as its owner '
                     'or as a superuser', current_user, schema, schema, login;

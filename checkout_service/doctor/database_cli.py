@@ -41,7 +41,8 @@ _REVISION = text(REVISION)
 def check(env_file: Path | None) -> None:
     """Look whether the database is as this release needs it, and say what to do; exits with 1 if something is wrong.
 
-    By DATABASE_URL and, where it is there, WORKER_DATABASE_URL: each role is looked at by its own connection.
+    By DATABASE_URL and, where they are there, WORKER_DATABASE_URL and SETTLEMENTS_DATABASE_URL: each role is looked at
+    by its own connection.
     """
     try:
         if env_file is not None:

@@ -20,26 +20,28 @@ def _columns(*names: str) -> frozenset[str]:
     return frozenset(" ".join(names).split())
 
 
+_SETTLED: Final = (
+    "balance_entries payouts settlement_accounts settlement_files settlement_leases settlement_lines settlement_matches"
+)
+"""Tables of settled money."""
+
 TABLES: Final = _columns(
     "alembic_version api_keys audit believed_certificates cancel_requests capture_requests captures cart_items carts",
     "checkout_sessions command_results command_runs disputes erasures listings payment_acceptances payment_attempts",
     "payment_events payment_notices payment_reviews payments refund_events refunds schools session_addresses specs",
     "guests prune_marks users vendors voids webhook_deliveries webhook_rejections",
     "fulfilments holds order_cancellations order_lines order_numbering order_numbers order_reasons orders refund_lines",
-    "stock_counters unnumbered_orders",
+    "stock_counters unnumbered_orders settlement_marks",
     "listing_prices listing_words look_ups_after_restore payment_mates catalog_syncs source_listings",
     "event_days event_dues event_numbers event_series event_types events unsequenced_events",
     "endpoint_secrets event_attempts event_replays pending_deliveries webhook_endpoints",
-    "balance_entries payouts settlement_accounts settlement_files settlement_lines settlement_matches",
+    _SETTLED,
 )
 
-_OWNERS: Final = _columns("erasures order_numbering")
+_OWNERS: Final = _columns("erasures order_numbering settlement_marks")
 """Tables that the owner's functions alone read."""
 
-_WEBS: Final = _columns(
-    "api_keys guests",
-    "balance_entries payouts settlement_accounts settlement_files settlement_lines settlement_matches",
-)
+_WEBS: Final = _columns("api_keys guests", _SETTLED)
 """Tables that the worker does not even read."""
 
 _NOT_READ: Final = _columns("believed_certificates endpoint_secrets prune_marks webhook_rejections") | _OWNERS
@@ -161,6 +163,45 @@ WORKER: Final[Rights] = {
     ("event_replays", "UPDATE"): _columns("state place sent failed updated_at"),
 }
 
+SETTLEMENTS: Final[Rights] = {
+    **{(table, "SELECT"): None for table in (*_SETTLED.split(), "alembic_version")},
+    ("payments", "SELECT"): _columns("id provider provider_ref status amount currency created_at"),
+    ("payment_attempts", "SELECT"): _columns(
+        "id payment_id provider attempt_ref status currency amount_presumed reported_at created_at"
+    ),
+    ("captures", "SELECT"): _columns(
+        "id payment_id provider capture_ref attempt_ref status amount currency created_at"
+    ),
+    ("refunds", "SELECT"): _columns("id payment_id provider provider_ref status amount currency created_at"),
+    ("disputes", "SELECT"): _columns(
+        "id payment_id provider dispute_ref status stage money_step money_out amount currency created_at"
+    ),
+    **{(table, "INSERT"): None for table in _SETTLED.split() if table != "settlement_leases"},
+    ("settlement_files", "UPDATE"): _columns(
+        "residues state entered_at accepted_by accepted_why resolved_by updated_at"
+    ),
+    ("payouts", "UPDATE"): _columns(
+        "status state amount itemized issued_at arrival_on bank_reference descriptor failed_at failure_code",
+        "original_ref entries gross fee net exceptions amount_at_bank reconciled_at version updated_at",
+    ),
+    ("balance_entries", "UPDATE"): _columns("payout_id payout_ref withdrawn_by updated_at"),
+    # They are planned by what was put there a moment ago; the last one is what whoever changes settled money locks.
+    **{
+        (table, "MAINTAIN"): None
+        for table in ("settlement_lines", "balance_entries", "settlement_matches", "settlement_accounts")
+    },
+    ("settlement_lines", "UPDATE"): _columns("entry_ref"),
+    ("settlement_lines", "DELETE"): None,
+    ("audit", "INSERT"): _columns("key door operator action subject why details"),
+    ("settlement_matches", "UPDATE"): _columns(
+        "resolved_at resolved_by resolved_why undone_at undone_by undone_why updated_at"
+    ),
+    ("settlement_accounts", "UPDATE"): _columns("cursor first_entry_at fetched_at updated_at"),
+    ("settlement_leases", "INSERT"): _columns("name holder lease_until"),
+    ("settlement_leases", "UPDATE"): _columns("holder lease_until updated_at"),
+}
+"""Of the commands about settled money: nothing of a customer."""
+
 WEB_FUNCTIONS: Final = frozenset(
     {"guest_merge", "hold_take", "hold_release", "endpoint_rotate_secret", "endpoint_send_test"}
 )
@@ -179,6 +220,9 @@ WORKER_FUNCTIONS: Final = frozenset(
     }
 )
 """The same of the worker."""
+
+SETTLEMENTS_FUNCTIONS: Final[frozenset[str]] = frozenset()
+"""The same of the commands about settled money."""
 
 HELD: Final = """
     SELECT class.relname::text AS name, right_name, CASE

@@ -1,4 +1,4 @@
-"""Checks of the two login roles: each may do what it must and nothing else, and what no right bounds has a bound.
+"""Checks of the login roles: each may do what it must and nothing else, and what no right bounds has a bound.
 
 Each role is looked at from its own connection, so that nothing has to be believed about how it came by a right.
 """
@@ -18,6 +18,8 @@ from checkout_service.doctor.reasons import reason
 from checkout_service.doctor.rights import (
     CALLABLE,
     HELD,
+    SETTLEMENTS,
+    SETTLEMENTS_FUNCTIONS,
     WEB,
     WEB_FUNCTIONS,
     WORKER,
@@ -27,6 +29,7 @@ from checkout_service.doctor.rights import (
     held_rights,
 )
 from checkout_service.settings.database_names import connection_to
+from checkout_service.settings.settlements import has_settlements
 from checkout_service.settings.values import DatabaseSettings, SettingsError
 
 NAMED: Final = 3
@@ -74,24 +77,46 @@ def check_roles() -> Iterator[Finding]:
     """Only the worker has payments computed, and nobody writes their status: PostgreSQL refuses it."""
     yield from judge("web role", lambda query: execute(text(query)), rights=WEB, functions=WEB_FUNCTIONS)
     yield from judge_place("web's schema", execute(text(WHERE)), schema=database_names().schema)
+    yield from _check_role(
+        "worker",
+        "WORKER_DATABASE_URL",
+        rights=WORKER,
+        functions=WORKER_FUNCTIONS,
+        remedy="See WORKER_DATABASE_URL: webhooks wait until it works.",
+    )
+    if has_settlements():  # of a command, whose settings are elsewhere as a rule
+        yield from _check_role(
+            "settlements",
+            "SETTLEMENTS_DATABASE_URL",
+            rights=SETTLEMENTS,
+            functions=SETTLEMENTS_FUNCTIONS,
+            remedy="See SETTLEMENTS_DATABASE_URL: nothing is fetched until it works.",
+        )
+
+
+def _check_role(
+    role: str, setting: str, *, rights: Rights, functions: frozenset[str], remedy: str
+) -> Iterator[Finding]:
+    """The role that logs in by this setting, from a connection of its own."""
+    about, place = f"{role} role", f"{role}'s schema"
     try:
-        worker = DatabaseSettings.from_environment("WORKER_DATABASE_URL")
+        settings = DatabaseSettings.from_environment(setting)
     except SettingsError as error:
-        yield unusable("worker role", error, remedy="Run it where the worker's environment is, too.")
+        yield unusable(about, error, remedy=f"Run it where the {role}'s environment is, too.")
         return
-    parameters = connection_to(worker.database_url, pooler=worker.database_pooler) | {"connect_timeout": 3}
+    parameters = connection_to(settings.database_url, pooler=settings.database_pooler) | {"connect_timeout": 3}
     try:
         with psycopg.connect(**parameters, autocommit=True) as connection:
             yield from judge(
-                "worker role",
+                about,
                 lambda query: connection.execute(query.encode()).fetchall(),
-                rights=WORKER,
-                functions=WORKER_FUNCTIONS,
+                rights=rights,
+                functions=functions,
             )
             found = connection.execute(WHERE.encode()).fetchall()
-            yield from judge_place("worker's schema", found, schema=database_names().schema)
+            yield from judge_place(place, found, schema=database_names().schema)
     except psycopg.Error as error:
-        yield wrong("worker role", reason(error), "See WORKER_DATABASE_URL: webhooks wait until it works.")
+        yield wrong(about, reason(error), remedy)
 
 
 def judge(about: str, ask: Ask, *, rights: Rights, functions: frozenset[str]) -> Iterator[Finding]:

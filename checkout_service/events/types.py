@@ -21,6 +21,8 @@ class ObjectType(StrEnum):
     ORDER = "order"
     AUTHORIZATION = "authorization"
     LISTING = "listing"
+    PAYOUT = "payout"
+    SETTLEMENT_EXCEPTION = "settlement_exception"
     WEBHOOK_ENDPOINT = "webhook_endpoint"
 
 
@@ -61,6 +63,8 @@ EVENT_TYPES: Final = (
     *(f"order.{what}" for what in ("placed", "partially_fulfilled", "fulfilled", "canceled", "short", "on_hold")),
     "authorization.expiring",
     *(f"stock.{what}" for what in ("low", "sold_out")),
+    "payout.reconciled",
+    "settlement.exception",
     *(f"webhook_endpoint.{what}" for what in ("suspended", "disabled", "lagging_out", "lost")),
 )
 """All types of the log, in the order of the documentation."""

@@ -17,6 +17,7 @@ from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.health.catalog_gauges import catalog_gauges
 from checkout_service.health.event_gauges import event_gauges
 from checkout_service.health.money_gauges import money_gauges
+from checkout_service.health.settlement_gauges import settlement_gauges
 from checkout_service.health.shop_gauges import shop_gauges
 from checkout_service.telemetry.metrics import clock_skew_seconds
 
@@ -52,7 +53,7 @@ PENDING = text("""
 
 
 class Backlog(Collector):
-    """Gauges read by five statements. While the database is away they are left out, not stale and not 0."""
+    """Gauges read by six statements. While the database is away they are left out, not stale and not 0."""
 
     def __init__(self) -> None:
         self._read_at = float("-inf")
@@ -74,6 +75,7 @@ def _read() -> list[Metric]:
         events = event_gauges()
         shop = shop_gauges()
         catalog = catalog_gauges()
+        settled = settlement_gauges()
     except (DatabaseUnavailableError, SQLAlchemyError):
         up.add_metric([], 0)
         return [up]
@@ -96,6 +98,7 @@ def _read() -> list[Metric]:
         *events,
         *shop,
         *catalog,
+        *settled,
     ]
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from checkout_service.api.csv_rows import harmless, written
 from checkout_service.api.responses import show_time
 from checkout_service.cursors import Cursor
 from checkout_service.database.engine import execute
@@ -78,10 +76,6 @@ _WRITTEN: Final = [
     if name in {"number", "vendor", "title", "school", "spec"} or name.startswith(("buyer_", "delivery_"))
 ]
 
-# What a spreadsheet takes for the beginning of a formula, or leaves out before one; of full width where it is Japanese.
-# Where decimals have a comma, lists have a semicolon, and a spreadsheet begins a cell after each.
-_FORMULA: Final = re.compile(r"^(?=[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n])|(?<=;)(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
-
 
 class ExportRow(NamedTuple):
     """A line of an order: where it is among all, and its cells by the names in ``HEADER``, exact and not guarded."""
@@ -126,9 +120,9 @@ def export_rows(filters: OrderFilters) -> Iterator[Sequence[ExportRow]]:
 
 def csv_pages(filters: OrderFilters) -> Iterator[bytes]:
     """The same as CSV in UTF-8, the header first; each row ends with CR LF. Raises as ``export_rows``."""
-    yield _written([HEADER])
+    yield written([HEADER])
     for rows in export_rows(filters):
-        yield _written([_cells(row) for row in rows])
+        yield written([_cells(row) for row in rows])
 
 
 @lru_cache(maxsize=256)
@@ -170,16 +164,10 @@ def _cells(row: ExportRow) -> list[str | None]:
     for place in _WRITTEN:
         text = cells[place]
         if text:
-            cells[place] = _FORMULA.sub("'", text)
+            cells[place] = harmless(text)
     return cells
 
 
 @lru_cache(maxsize=4096)
 def _shown(amount: str, currency: str) -> str:
     return show(Decimal(amount), currency)
-
-
-def _written(rows: Iterable[Sequence[str | None]]) -> bytes:
-    page = io.StringIO()
-    csv.writer(page, lineterminator="\r\n").writerows(rows)
-    return page.getvalue().encode("utf-8", "replace")

@@ -17,7 +17,7 @@ from checkout_service.api.responses import json_answer, show_time
 from checkout_service.api.scopes import Scope
 from checkout_service.cursors import BadCursorError
 from checkout_service.identity.subjects import customer_in
-from checkout_service.orders.downloads import ExportTooLarge, NoRoomForExport, csv_answer
+from checkout_service.orders.export import csv_pages
 from checkout_service.orders.queries import OrderPage, order_of, orders_of
 from checkout_service.orders.schemas import (
     ORDER_EXAMPLE,
@@ -34,6 +34,7 @@ from checkout_service.orders.schemas import (
 from checkout_service.orders.searching import OrderFilters, find_orders
 from checkout_service.orders.status import OrderStatus
 from checkout_service.payments.schemas import PageQuery
+from checkout_service.server.downloads import ExportTooLarge, NoRoomForExport, csv_answer
 
 BEFORE: Final = (Scope.REFUNDS,)
 """Who may give money back also saw what was bought, before there was a scope for it."""
@@ -157,7 +158,7 @@ def export_orders(query: dict[str, Any]) -> Response:
     formula begins with an apostrophe, after a semicolon as well. The file is complete: its length is told before its
     first byte.
     """
-    return csv_answer(_filters(query), caller=caller().user_id)
+    return csv_answer(csv_pages(_filters(query)), name="orders.csv", caller=caller().user_id)
 
 
 def _filters(query: Mapping[str, Any]) -> OrderFilters:

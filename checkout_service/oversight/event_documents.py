@@ -29,6 +29,8 @@ from checkout_service.orders.schemas import STAFF_PAGE_EXAMPLE, StaffOrderSchema
 from checkout_service.oversight.payment_schemas import PAGE_EXAMPLE, StaffPaymentSchema
 from checkout_service.refunds import schemas as refunds
 from checkout_service.refunds.schemas import RefundSchema
+from checkout_service.settlements import examples as settled
+from checkout_service.settlements.schemas import PayoutSchema, SettlementExceptionSchema
 
 
 class SessionOfEventSchema(ReadSessionSchema):
@@ -145,6 +147,8 @@ OBJECTS: Final[Mapping[ObjectType, Shown]] = {
             "attributes": {"size": "11 to 12"},
         },
     ),
+    ObjectType.PAYOUT: Shown(PayoutSchema, settled.PAYOUT),
+    ObjectType.SETTLEMENT_EXCEPTION: Shown(SettlementExceptionSchema, settled.EXCEPTION),
     ObjectType.WEBHOOK_ENDPOINT: Shown(EndpointSchema, ENDPOINT),
 }
 
@@ -157,6 +161,8 @@ _BEGINNINGS: Final[Mapping[str, tuple[ObjectType, ...]]] = {
     "order": (ObjectType.ORDER,),
     "authorization": (ObjectType.AUTHORIZATION,),
     "stock": (ObjectType.LISTING,),
+    "payout": (ObjectType.PAYOUT,),
+    "settlement": (ObjectType.SETTLEMENT_EXCEPTION,),
     "webhook_endpoint": (ObjectType.WEBHOOK_ENDPOINT,),
 }
 
@@ -183,6 +189,7 @@ _SPECIAL: Final[Mapping[str, Mapping[str, Any]]] = {
     "dispute.evidence_due": {"status": "needs_response"},
     "dispute.won": {"amount_lost": "0.00"},
     "checkout.session.opened": {"status": "pending"},
+    "payout.reconciled": {"status": "paid"},
     "stock.sold_out": {"available": 0, "reserved": 5},
     "webhook_endpoint.disabled": {"state": "disabled", "state_reason": "gone"},
     "webhook_endpoint.lost": {"state": "enabled", "state_reason": "requested"},

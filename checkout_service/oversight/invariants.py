@@ -25,6 +25,7 @@ from checkout_service.oversight.money_statements import (
 )
 from checkout_service.oversight.order_invariants import ORDER_INVARIANTS
 from checkout_service.oversight.promises import Invariant, Limits, paged
+from checkout_service.oversight.settlement_invariants import SETTLEMENT_INVARIANTS
 from checkout_service.oversight.statements import (
     ALL,
     COUNT_DUPLICATE_WEBHOOKS,
@@ -269,4 +270,5 @@ INVARIANTS: Final = (
         count=COUNT_PAST_LIMIT,
     ),
     *ORDER_INVARIANTS,
+    *SETTLEMENT_INVARIANTS,
 )

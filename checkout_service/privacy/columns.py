@@ -22,7 +22,18 @@ class Says(StrEnum):
     """Words that may name the person: they are struck out, or the row is deleted."""
     OPERATOR = "operator"
     """Who gave a command, and why: the audit stays as it is, so its words should name nobody else."""
+    STATEMENT = "statement"
+    """What a bank's statement says of an entry, which may name whoever paid: it leads to no customer here, and stays as
+    bookkeeping."""
 
+
+_SETTLED: Final = {
+    **dict.fromkeys(("account", "section", "entry_ref", "payout_ref", "subject_ref", "payment_ref"), Says.ID),
+    **dict.fromkeys(("provider_type", "occurred_local"), Says.NOBODY),
+    "merchant_ref": Says.ID,
+    "description": Says.STATEMENT,
+}
+"""Of a line of a report, and of what it becomes."""
 
 _MOVEMENT: Final = {"provider": Says.NOBODY, "decline": Says.NOBODY, "attempt_ref": Says.ID}
 
@@ -36,6 +47,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         **dict.fromkeys(("operator", "why"), Says.OPERATOR),
         **dict.fromkeys(("subject", "details"), Says.ID),
     },
+    "balance_entries": {"provider": Says.NOBODY, **_SETTLED},
     "believed_certificates": dict.fromkeys(("address", "fingerprint", "chain"), Says.NOBODY),
     "cancel_requests": {"detail": Says.PERSON, "trace_context": Says.NOBODY},
     "capture_requests": {
@@ -108,6 +120,10 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
         **dict.fromkeys(("raw_payload", "look_up_log"), Says.PERSON),
         "trace_context": Says.NOBODY,
     },
+    "payouts": {
+        **dict.fromkeys(("provider", "failure_code"), Says.NOBODY),
+        **dict.fromkeys(("account", "payout_ref", "bank_reference", "descriptor", "original_ref"), Says.ID),
+    },
     "pending_deliveries": dict.fromkeys(("type", "state"), Says.NOBODY),
     "prune_marks": {"kind": Says.NOBODY},
     "refund_events": {"provider": Says.NOBODY, "event_id": Says.ID, "outcome": Says.NOBODY},
@@ -120,6 +136,21 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     },
     "schools": {"name": Says.NOBODY},
     "session_addresses": {"address": Says.PERSON},
+    "settlement_accounts": {"provider": Says.NOBODY, **dict.fromkeys(("account", "cursor"), Says.ID)},
+    "settlement_files": {
+        **dict.fromkeys(("provider", "name", "sha256", "form", "columns"), Says.NOBODY),
+        **dict.fromkeys(("account", "payouts", "sections", "faults", "residues"), Says.ID),
+        **dict.fromkeys(("accepted_by", "accepted_why"), Says.OPERATOR),
+    },
+    "settlement_leases": {"name": Says.NOBODY},
+    "settlement_lines": dict(_SETTLED),
+    "settlement_matches": {
+        **dict.fromkeys(("provider", "differs"), Says.NOBODY),
+        **dict.fromkeys(("account", "detail"), Says.ID),
+        **dict.fromkeys(
+            ("made_by", "made_why", "resolved_by", "resolved_why", "undone_by", "undone_why"), Says.OPERATOR
+        ),
+    },
     "specs": dict.fromkeys(("name", "attributes"), Says.NOBODY),
     "unnumbered_orders": {"orders": Says.ID},
     "unsequenced_events": {**dict.fromkeys(("events", "objects", "lanes"), Says.ID), "types": Says.NOBODY},

@@ -52,6 +52,11 @@ HELD: Final = {
         "refund_lines",
         f"order_line_id IN (SELECT id FROM order_lines WHERE {_OF_ORDERS})",  # noqa: S608 (only our own constants)
     ),
+    "settlement_match": ("settlement_matches", _OF_PAYMENTS),
+    "balance_entry": (
+        "balance_entries",
+        f"id IN (SELECT entry_id FROM settlement_matches WHERE {_OF_PAYMENTS})",  # noqa: S608 (only our own constants)
+    ),
     "hold": ("holds", f"(user_id = :user OR {_OF_PAYMENTS})"),
     "log_event": ("events", "lane IN (SELECT id FROM payments WHERE user_id = :user)"),
     "event_attempt": (

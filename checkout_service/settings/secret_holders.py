@@ -17,7 +17,8 @@ SECRETS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("DATABASE_URL", ("web",)),
     ("WORKER_DATABASE_URL", ("worker",)),
     ("MIGRATION_DATABASE_URL", ("release",)),
-    ("SETTLEMENTS_DATABASE_URL", ("settlements",)),  # of no process that stays
+    ("SETTLEMENTS_DATABASE_URL", ("settlements",)),  # of a command, and no process that stays
+    ("*_REPORTS_*", ("settlements",)),  # all that its fetch needs of a provider
     ("JWT_SECRET", ("web",)),
     ("PAGES_SECRET", ("web",)),
     ("CONSOLE_BASIC_AUTH", ("web",)),
@@ -31,7 +32,10 @@ SECRETS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("FLOWER_BASIC_AUTH", ("flower",)),
     ("FLOWER_*SECRET*", ("flower",)),  # Flower's own settings
     ("FLOWER_*KEY*", ("flower",)),
-    ("PG*", ("web", "worker", "release")),  # what libpq reads: PGPASSWORD, PGPASSFILE, PGSSLKEY and others
+    (
+        "PG*",
+        ("web", "worker", "release", "settlements"),
+    ),  # what libpq reads: PGPASSWORD, PGPASSFILE, PGSSLKEY and others
     ("*_WEBHOOK_SECRETS", ("worker",)),  # from here on a provider's
     ("*_WEBHOOK_ID", ("worker",)),
     ("*_KEY", ("web", "worker")),
@@ -69,6 +73,9 @@ FILES_OF_PROCESS: Final = {
 }
 """The files that each process of the Procfile reads."""
 
+FILES_OF_COMMAND: Final = {"settlements": ("settlements",)}
+"""The files that a command reads which a timer runs."""
+
 NO_SECRETS: Final = frozenset({"CART_TOKEN_DAYS"})
 """Settings whose names look like those of secrets: a number of days."""
 
@@ -84,8 +91,9 @@ def files_with(setting: str) -> tuple[str, ...]:
 
 
 def may_hold(process: str, setting: str) -> bool:
-    """Whether a process of the Procfile gets the setting."""
-    return not is_secret(setting) or bool(set(files_with(setting)) & set(FILES_OF_PROCESS[process]))
+    """Whether a process of the Procfile, or a command that a timer runs, gets the setting."""
+    files = {**FILES_OF_PROCESS, **FILES_OF_COMMAND}[process]
+    return not is_secret(setting) or bool(set(files_with(setting)) & set(files))
 
 
 def _listed(setting: str) -> tuple[str, ...] | None:

@@ -19,6 +19,7 @@ from checkout_service.settings.origins import Origins
 from checkout_service.settings.provider_accounts import Account, AccountForm
 from checkout_service.settings.reader import DEVELOPMENT_NAMESPACE, Reader
 from checkout_service.settings.secret import Secret
+from checkout_service.settings.settlements import time_zone
 from checkout_service.settings.web_reader import WebReader
 
 __all__ = [
@@ -163,6 +164,8 @@ class WebSettings(SharedSettings):
     held_pieces_per_guest: int = 100
     held_pieces_per_address: int = 1000
     webhook_endpoints_max: int = 2000
+    settlements_timezone: str = "UTC"
+    """By its IANA name: the days and months of settled money."""
 
     @property
     def pages_key(self) -> bytes:
@@ -209,6 +212,7 @@ class WebSettings(SharedSettings):
             "webhooks_max_bytes": env.number("WEBHOOKS_MAX_BYTES", 4 * 2**30),
             "webhook_endpoints_max": env.number("WEBHOOK_ENDPOINTS_MAX", 2000),
             "web_threads": env.number("WEB_THREADS", 4),
+            "settlements_timezone": time_zone(env),
             "metrics_token": env.metrics_token(),
         }
         env.finish()

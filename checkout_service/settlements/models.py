@@ -148,6 +148,7 @@ class Payout(Dated, Base):
         Index("payouts_arrival_on", "arrival_on", "id"),
         Index("payouts_state", "state", "id", postgresql_where=text("state IN ('open', 'unmatched')")),
         Index("payouts_currency_amount", "currency", "amount"),
+        Index("payouts_payout_ref", "payout_ref"),
         Index("payouts_bank_reference", "bank_reference", postgresql_where=text("bank_reference <> ''")),
     )
     provider: Mapped[str] = mapped_column(Text)
@@ -225,6 +226,13 @@ class BalanceEntry(Movement, Dated, Base):
         Index("balance_entries_subject_ref", "provider", "subject_ref", postgresql_where=text("subject_ref <> ''")),
         Index("balance_entries_payment_ref", "provider", "payment_ref", postgresql_where=text("payment_ref <> ''")),
         Index("balance_entries_occurred_at", "occurred_at", "id"),
+        Index(
+            "balance_entries_kind",
+            "kind",
+            "occurred_at",
+            "id",
+            postgresql_where=text("kind <> ALL ('{capture,refund,fee}'::balance_entry_kind[])"),
+        ),
         Index("balance_entries_withdrawn_by", "withdrawn_by", postgresql_where=text("withdrawn_by IS NOT NULL")),
     )
     provider: Mapped[str] = mapped_column(Text)
@@ -278,6 +286,15 @@ class SettlementMatch(Dated, Base):
             "id",
             postgresql_where=text(
                 "undone_at IS NULL AND resolved_at IS NULL AND "
+                "state <> ALL ('{matched,not_ours}'::settlement_match_state[])"
+            ),
+        ),
+        Index(
+            "settlement_matches_of_entries",
+            "state",
+            "id",
+            postgresql_where=text(
+                "undone_at IS NULL AND entry_id IS NOT NULL AND "
                 "state <> ALL ('{matched,not_ours}'::settlement_match_state[])"
             ),
         ),
@@ -345,3 +362,16 @@ class SettlementAccount(Dated, Base):
     """What the next fetch goes on from."""
     fetched_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     """When the last fetch began."""
+
+
+class SettlementLease(Dated, Base):
+    """What is done by one command at a time, and by whom: whoever is killed has it until its time is over."""
+
+    __tablename__ = "settlement_leases"
+    __table_args__ = (Index("settlement_leases_name", "name", unique=True),)
+    name: Mapped[str] = mapped_column(Text)
+    """What is done."""
+    holder: Mapped[UUID]
+    """Who does it, or did it last: made anew by each command."""
+    lease_until: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
+    """When another one may begin."""

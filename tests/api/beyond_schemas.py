@@ -46,6 +46,7 @@ BEYOND: Final[tuple[Beyond, ...]] = (
         operations=(
             *("listListings", "listOrders", "listPayments", "listDisputes", "adminListOrders", "adminListPayments"),
             *("listWebhookEndpoints", "listWebhookEndpointDeliveries", "listEventReplays"),
+            *("listPayouts", "listBalanceEntries"),
         ),
         pointer="/cursor",
         detail=r"Not a cursor of this list",
@@ -58,8 +59,11 @@ BEYOND: Final[tuple[Beyond, ...]] = (
     ),
     Beyond(
         reason="Which days a month has, a pattern says of no leap year.",
-        operations=(*CUSTOMERS_LISTS, "listDisputes", "replayEvents"),
-        pointer="/(since|until|updated_after|due_before)",
+        operations=(
+            *(*CUSTOMERS_LISTS, "listDisputes", "replayEvents"),
+            *("listPayouts", "exportPayouts", "listBalanceEntries", "exportBalanceEntries"),
+        ),
+        pointer="/((arrival_|occurred_)?(since|until)|updated_after|due_before)",
         detail=r"A day such as",
     ),
     Beyond(

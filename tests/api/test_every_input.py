@@ -112,7 +112,7 @@ def test_no_value_of_a_query_or_a_path_is_a_500(
     insert_webhook(sql, b"{}")
     client, staff = (
         everything.test_client(),
-        staff_of(customer, scope="refunds payments:read ops webhooks:write events:read"),
+        staff_of(customer, scope="refunds payments:read payouts:read ops webhooks:write events:read"),
     )
     for rule, method in routes(everything):
         if method != "GET":

@@ -12,6 +12,11 @@ from tests.purchases import fill_cart, opened
 from tests.refunding import staff_of
 from tests.webhook_bodies import webhook
 
+_OF_PAYOUTS = {"provider", "state", "status", "currency", "arrival_since", "arrival_until", "reference"}
+_OF_ENTRIES = {
+    *("payout_id", "payment_id", "provider", "kind", "currency", "occurred_since", "occurred_until", "match_state"),
+    "withdrawn",
+}
 _TAKEN = {
     "disputes.list_disputes": {"limit", "cursor", "status", "due_before"},
     "event_replays.list_replays": {"limit", "cursor"},
@@ -31,6 +36,10 @@ _TAKEN = {
     "staff_payments.read_staff_payment": {"before"},
     "webhook_endpoints.list_deliveries": {"limit", "cursor", "state", "type", "event"},
     "webhook_endpoints.list_endpoints": {"limit", "cursor", "state"},
+    "settlements.list_payouts": {"limit", "cursor", *_OF_PAYOUTS},
+    "settlements.export_payouts": _OF_PAYOUTS,
+    "settlements.list_balance_entries": {"limit", "cursor", *_OF_ENTRIES},
+    "settlements.export_balance_entries": _OF_ENTRIES,
     "staff_orders.export_orders": {"status", "vendor", "since", "until", "number", "customer", "subject", "email"},
     "staff_orders.find_staff_orders": {
         *("limit", "cursor", "status", "vendor", "since", "until", "number", "customer", "subject", "email"),
@@ -56,7 +65,7 @@ def test_every_route_of_the_api_refuses_a_parameter_that_it_does_not_take(everyt
 
 
 def test_every_documented_parameter_is_taken_and_no_route_takes_it_twice(everything: Flask, customer: Customer) -> None:
-    staff = staff_of(customer, scope="refunds payments:read events:read webhooks:write")
+    staff = staff_of(customer, scope="refunds payments:read payouts:read events:read webhooks:write")
     documented = everything.test_client().get("/api/openapi.json").json
     shown = {
         (path, method): {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}

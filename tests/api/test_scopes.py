@@ -35,6 +35,13 @@ DEMANDS = {
     "payments.read_payment": ("payments:read",),
     "refunds.list_refunds": ("refunds", "payments:read"),
     "refunds.post_refund": ("refunds",),
+    **{
+        f"settlements.{view}": ("payouts:read",)
+        for view in (
+            *("list_payouts", "read_payout", "export_payouts"),
+            *("list_balance_entries", "export_balance_entries"),
+        )
+    },
     "settling.post_acceptance": ("refunds",),
     "staff_orders.export_orders": ("orders:read",),
     "staff_orders.find_staff_orders": ("orders:read",),
@@ -54,7 +61,9 @@ DEMANDS = {
 FOR_CUSTOMERS_TOO = {"payments.cancel_payment", "payments.read_payment", "refunds.list_refunds"}
 
 NEW = {"staff_payments.find_staff_payments", "staff_payments.read_staff_payment"} | {
-    endpoint for endpoint, scopes in DEMANDS.items() if scopes in {("webhooks:write",), ("events:read",)}
+    endpoint
+    for endpoint, scopes in DEMANDS.items()
+    if scopes in {("webhooks:write",), ("events:read",), ("payouts:read",)}
 }
 """Those that were never opened by ``refunds``, the one scope of before."""
 

@@ -60,6 +60,11 @@ BUDGETS = {
     "disputes.list_disputes": 1,
     "events.list_events": 1,
     "events.read_event": 1,
+    "settlements.list_payouts": 1,
+    "settlements.read_payout": 5,
+    "settlements.export_payouts": 1,
+    "settlements.list_balance_entries": 1,
+    "settlements.export_balance_entries": 1,
     "settling.post_acceptance": 4,
     "staff_payments.find_staff_payments": 1,
     "staff_payments.read_staff_payment": 2,
@@ -120,6 +125,30 @@ class Shop:
             SELECT :id, 0.01, 'succeeded', 'mock_re_' || number FROM generate_series(1, 20) AS number""",
             id=self.payments[1],
         )
+        # A payout of many entries, each with an exception and a bank's entry.
+        self.payout = uuid4()
+        sql(
+            """WITH file AS (
+                INSERT INTO settlement_files (provider, name, sha256, form, rows, state, entered_at)
+                VALUES ('mock', 'report.csv', decode(repeat('00', 32), 'hex'), 'form', 20, 'entered', now())
+                RETURNING id
+            ), payout AS (
+                INSERT INTO payouts (id, provider, payout_ref, amount, currency, status, itemized, entries)
+                VALUES (:id, 'mock', 'po_1', 20, 'USD', 'paid', true, 20) RETURNING id
+            ), made AS (
+                INSERT INTO balance_entries (provider, account, section, entry_ref, kind, provider_type, gross, fee,
+                    net, currency, occurred_at, occurred_local, payout_id, payout_ref, about, subject_ref, payment_ref,
+                    merchant_ref, description, file_id, line)
+                SELECT CASE WHEN number > 20 THEN 'bank' ELSE 'mock' END, '', '', 'txn_' || number, 'capture', 'charge',
+                    1, 0, 1, 'USD', now(), '', CASE WHEN number <= 20 THEN payout.id END, '', 'none', '', '', '', '',
+                    file.id, number
+                FROM file, payout, generate_series(1, 40) AS number RETURNING id, provider, payout_id
+            )
+            INSERT INTO settlement_matches (provider, account, entry_id, payout_id, state)
+            SELECT provider, '', id, CASE WHEN provider = 'bank' THEN CAST(:id AS uuid) END, 'unknown_here' FROM made
+            """,
+            id=self.payout,
+        )
         # With many deliveries that wait, failed and were taken.
         self.endpoint, self.replay = uuid4(), uuid4()
         sql("INSERT INTO webhook_endpoints (id, url) VALUES (:id, 'https://shop.example.com')", id=self.endpoint)
@@ -170,6 +199,12 @@ REQUESTS: dict[str, Callable[[Shop], TestResponse]] = {
     "refunds.post_refund": lambda shop: ask_refund(staff_of(shop.customer), shop.payments[1], amount="1.00"),
     "refunds.list_refunds": lambda shop: shop.customer.get(f"/api/payments/{shop.payments[1]}/refunds"),
     "settling.post_acceptance": lambda shop: _accept(shop, shop.payments[1]),
+    "settlements.list_payouts": lambda shop: _accountant(shop).get("/api/admin/payouts?state=open"),
+    "settlements.read_payout": lambda shop: _accountant(shop).get(f"/api/admin/payouts/{shop.payout}"),
+    # One more for each 500 rows.
+    "settlements.export_payouts": lambda shop: _accountant(shop).get("/api/admin/payouts.csv"),
+    "settlements.list_balance_entries": lambda shop: _accountant(shop).get("/api/admin/balance-entries?kind=capture"),
+    "settlements.export_balance_entries": lambda shop: _accountant(shop).get("/api/admin/balance-entries.csv"),
     "disputes.list_disputes": lambda shop: staff_of(shop.customer).get("/api/admin/disputes"),
     "events.list_events": lambda shop: staff_of(shop.customer, scope="events:read").get("/api/admin/events?wait=1"),
     "events.read_event": lambda shop: staff_of(shop.customer, scope="events:read").get(
@@ -240,6 +275,10 @@ def test_every_route_has_a_line_in_the_table(app: Flask) -> None:
     routes = {rule.endpoint for rule in app.url_map.iter_rules() if not rule.endpoint.startswith(("docs", "api-docs"))}
 
     assert routes == set(BUDGETS) | WITHOUT_BUDGET
+
+
+def _accountant(shop: Shop) -> Customer:
+    return staff_of(shop.customer, scope="payouts:read")
 
 
 def _reader(shop: Shop) -> Customer:

@@ -106,6 +106,23 @@ class Shop:
         return str(user)
 
 
+def migrate(shop: Shop) -> subprocess.CompletedProcess[str]:
+    """All migrations, as the owner of the deployment."""
+    return subprocess.run(
+        [sys.executable, "-m", "alembic", "-c", "migrations/alembic.ini", "upgrade", "head"],
+        env={"PATH": os.environ["PATH"], **shop.settings}, capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+
+
+def without_settlements_role(shop: Shop) -> None:
+    """Take the fourth role away, and its address, as if it was never made."""
+    with superuser_of(shop.server, shop.prefix) as superuser:
+        superuser.execute(f"DROP OWNED BY {shop.names.settlements}".encode())
+        superuser.execute(f"DROP ROLE {shop.names.settlements}".encode())
+    lines = shop.file.read_text().splitlines(keepends=True)
+    shop.file.write_text("".join(line for line in lines if not line.startswith("SETTLEMENTS_")))
+
+
 def without_ours(environment: Mapping[str, str]) -> Mapping[str, str | None]:
     """None takes a variable away."""
     return dict.fromkeys((*SETTINGS.values(), "ADMIN_DATABASE_URL")) | dict(environment)

@@ -17,8 +17,18 @@ import pytest
 
 from checkout_service.database.setup_cli import database
 from tests.conftest import ROOT
-from tests.database.shops import LOGINS, Shop, backends, superuser_of, without_ours
+from tests.database.shops import (
+    LOGINS,
+    Shop,
+    backends,
+    migrate,
+    superuser_of,
+    without_ours,
+    without_settlements_role,
+)
 from tests.flower_pages.stack import eventually
+
+ROLES = ("web role", "worker role", "settlements role")
 
 
 def test_everything_is_made_by_who_is_no_superuser_and_a_release_needs_nobody(shop: Shop) -> None:
@@ -31,23 +41,40 @@ def test_everything_is_made_by_who_is_no_superuser_and_a_release_needs_nobody(sh
     assert [shop.log_in(setting) for setting in LOGINS] == [names.web, names.worker, names.owner, names.settlements]
     assert (shop.settings["DATABASE_SCHEMA"], shop.settings["DATABASE_ROLE_PREFIX"]) == (shop.prefix, shop.prefix)
 
-    # A release migrates as the owner, who may make no role, no schema and no extension. Deployments of before have no
-    # role for payouts, which nothing needs yet.
-    with superuser_of(shop.server) as superuser:
-        superuser.execute(f"DROP ROLE {names.settlements}".encode())
-    migrated = subprocess.run(
-        [sys.executable, "-m", "alembic", "-c", "migrations/alembic.ini", "upgrade", "head"],
-        env={"PATH": os.environ["PATH"], **shop.settings}, capture_output=True, text=True, check=False, cwd=ROOT,
-    )  # fmt: skip
+    # A release migrates as the owner, who may make no role, no schema and no extension.
+    migrated = migrate(shop)
     assert migrated.returncode == 0, migrated.stderr
 
     looked = _check(shop)
     found = {line[9:32].strip(): line[:8].strip() for line in looked.stdout.splitlines() if line[:1].strip()}
-    assert {found[name] for name in ("database", "migrations", "unaccent", "web role", "worker role")} == {"ok"}
+    assert {found[name] for name in ("database", "migrations", "unaccent", *ROLES)} == {"ok"}
     assert found["connections"] == "ok"
     # The tests' server runs without fsync, which is no good: that alone is wrong.
     assert [name for name, level in found.items() if level == "WRONG"] == ["power cuts"]
     assert looked.returncode == 1
+
+
+def test_a_deployment_without_the_role_of_payouts_reads_what_to_run_and_migrates_then(shop: Shop) -> None:
+    """As one that was made before there was a fourth role."""
+    assert shop.init().exit_code == 0
+    without_settlements_role(shop)
+
+    refused = migrate(shop)
+
+    assert refused.returncode == 1
+    assert f"role {shop.names.settlements} is missing" in refused.stderr
+    assert "run checkout database init as an administrator" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    with superuser_of(shop.server, shop.prefix) as superuser:
+        made = "SELECT FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
+        assert superuser.execute(made, (shop.prefix,)).fetchall() == [], "nothing is half done"
+
+    done = shop.init()
+    assert f"made {shop.names.settlements}" in done.output
+    assert migrate(shop).returncode == 0
+    assert shop.log_in("SETTLEMENTS_DATABASE_URL") == shop.names.settlements
+    with psycopg.connect(shop.settings["SETTLEMENTS_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f"SELECT FROM {shop.prefix}.payouts".encode())
 
 
 def test_a_rerun_changes_nothing(shop: Shop) -> None:

@@ -66,6 +66,7 @@ ALL: Final = {
     "housekeeping": {"replicas": 2},
     "sender": {"replicas": 2},
     "flower": {"enabled": True},
+    "settlements": {"enabled": True},
     "networkPolicy": {
         "ingress": {"web": [{"podSelector": {}}], "flower": [{"podSelector": {"matchLabels": {"role": "operator"}}}]},
         "egress": {
@@ -96,6 +97,7 @@ OFF: Final = (
     "sender.enabled",
     "beat.enabled",
     "flower.enabled",
+    "settlements.enabled",
     "podDisruptionBudget.enabled",
     "networkPolicy.enabled",
     "networkPolicy.egress.enabled",
@@ -210,8 +212,10 @@ def of_kind(found: Sequence[Document], *kinds: str) -> Iterator[Document]:
 def pods(found: Sequence[Document]) -> dict[str, Document]:
     """The pod template of each process, by the process' name."""
     return {
-        document["metadata"]["labels"]["app.kubernetes.io/component"]: document["spec"]["template"]
-        for document in of_kind(found, "Deployment", "Job")
+        document["metadata"]["labels"]["app.kubernetes.io/component"]: document["spec"].get("jobTemplate", document)[
+            "spec"
+        ]["template"]
+        for document in of_kind(found, "Deployment", "Job", "CronJob")
     }
 
 

@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from checkout_service.settings.secret_holders import FILES_OF_PROCESS
+from checkout_service.settings.secret_holders import FILES_OF_COMMAND, FILES_OF_PROCESS
 from tests.conftest import ROOT
 from tests.deploying.charts import (
     ALL,
@@ -95,7 +95,11 @@ def test_each_toggle_takes_something_away_and_nothing_else_breaks(helm: Helm, pa
 
     if path != "podDisruptionBudget.enabled":
         assert less != more
-    if path.endswith(".enabled") and path.partition(".")[0] in PROCESSES and "autoscaling" not in path:
+    if (
+        path.endswith(".enabled")
+        and path.partition(".")[0] in {*PROCESSES, *FILES_OF_COMMAND}
+        and "autoscaling" not in path
+    ):
         assert set(pods(more)) - set(pods(less)) == {path.partition(".")[0]}
     _fit_together(less)
 
@@ -146,7 +150,7 @@ def _fit_together(found: list[Document]) -> None:
     for document in of_kind(found, "NetworkPolicy"):
         selector = document["spec"]["podSelector"]
         for expression in selector.get("matchExpressions", []):
-            assert set(expression["values"]) <= set(FILES_OF_PROCESS)
+            assert set(expression["values"]) <= {*FILES_OF_PROCESS, *FILES_OF_COMMAND}
         for rule in document["spec"].get("ingress", []):
             for port in rule["ports"]:
                 for component in selector["matchExpressions"][0]["values"]:

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 
 from checkout_service.server.supervisor import STOPS_WITHIN
-from checkout_service.settings.secret_holders import FILES_OF_PROCESS, is_secret
+from checkout_service.settings.secret_holders import FILES_OF_COMMAND, FILES_OF_PROCESS, is_secret
 from checkout_service.tasks import ENDING, QUEUES_OF_PROCESS, TaskName
 from tests.architecture.sources import paths, texts, tree
 from tests.conftest import ROOT
@@ -32,6 +32,11 @@ NEEDED = {"web": STOPS_WITHIN} | {
 }
 """Seconds that a process may take to end in good order."""
 
+FILES = {**FILES_OF_PROCESS, **FILES_OF_COMMAND}
+
+ON = {"flower": {"enabled": True}, "settlements": {"enabled": True}}
+"""What is off unless somebody wants it."""
+
 NAME = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
@@ -41,14 +46,14 @@ Values = dict[str, Any]
 def test_each_process_is_deployed_by_its_command(everything: list[Document]) -> None:
     assert {name: container(pod)["command"] for name, pod in pods(everything).items()} == {
         name: ["checkout", name] for name in PROCESSES
-    }
+    } | {"settlements": ["checkout", "settlements", "fetch"]}
 
 
 def test_each_process_reads_the_settings_and_its_own_secrets_alone(everything: list[Document], helm: Helm) -> None:
-    for found in (everything, helm.documents(LEAST | {"flower": {"enabled": True}})):
+    for found in (everything, helm.documents(LEAST | ON)):
         templates = pods(found)
-        assert set(templates) == set(FILES_OF_PROCESS)
-        for process, files in FILES_OF_PROCESS.items():
+        assert set(templates) == set(FILES)
+        for process, files in FILES.items():
             first, *secrets = container(templates[process])["envFrom"]
             assert list(first) == ["configMapRef"]
             assert [each["secretRef"]["name"] for each in secrets] == [f"checkout-{file}" for file in files], process
@@ -60,10 +65,10 @@ def test_each_process_reads_the_settings_and_its_own_secrets_alone(everything: l
 
 
 def test_secrets_are_named_and_one_that_is_named_has_to_be_there(helm: Helm) -> None:
-    names = {"broker": "b", "web": "w", "worker": "k", "flower": "f", "release": "r"}
-    found = helm.documents(LEAST | {"secrets": names, "flower": {"enabled": True}}, apis=[OPERATOR])
+    names = {"broker": "b", "web": "w", "worker": "k", "flower": "f", "release": "r", "settlements": "s"}
+    found = helm.documents(LEAST | ON | {"secrets": names}, apis=[OPERATOR])
 
-    for process, files in FILES_OF_PROCESS.items():
+    for process, files in FILES.items():
         _, *secrets = container(pods(found)[process])["envFrom"]
         assert [each["secretRef"] for each in secrets] == [{"name": names[file]} for file in files]
     [monitor] = of_kind(found, "PodMonitor")
@@ -127,6 +132,25 @@ def test_the_migrations_run_before_all_else_with_what_they_need(everything: list
     same = [document["data"] for document in of_kind(everything, "ConfigMap")]
     assert len(same) == 2
     assert same[0] == same[1]
+
+
+def test_reports_are_fetched_by_one_at_a_time_and_only_where_somebody_wants_it(
+    helm: Helm, everything: list[Document]
+) -> None:
+    assert not list(of_kind(helm.documents(LEAST), "CronJob"))
+    [job] = of_kind(everything, "CronJob")
+    assert (job["spec"]["concurrencyPolicy"], job["spec"]["schedule"]) == ("Forbid", "17 * * * *")
+    run = job["spec"]["jobTemplate"]["spec"]
+    # An hour until the next one; what fails is the next one's.
+    assert (run["backoffLimit"], run["activeDeadlineSeconds"] < 3600) == (0, True)
+    assert run["template"]["spec"]["restartPolicy"] == "Never"
+    reached = {
+        policy["metadata"]["name"].removeprefix("checkout-")
+        for policy in of_kind(everything, "NetworkPolicy")
+        for expression in policy["spec"]["podSelector"].get("matchExpressions", [])
+        if "settlements" in expression["values"]
+    }
+    assert reached == {"database", "providers"}, "neither the broker nor anybody's endpoints"
 
 
 def test_each_has_the_time_that_it_needs_to_end(helm: Helm) -> None:

@@ -19,12 +19,14 @@ from checkout_service.server.draining import LINGER
 from checkout_service.server.granian_server import DRAIN_SECONDS
 from checkout_service.server.listening import BACKLOG
 from checkout_service.server.supervisor import SERVES_WITHIN, STOPS_WITHIN
-from checkout_service.settings.secret_holders import FILES_OF_PROCESS, SECRETS, files_with
+from checkout_service.settings.secret_holders import FILES_OF_COMMAND, FILES_OF_PROCESS, SECRETS, files_with
 from checkout_service.tasks import ENDING, QUEUES_OF_PROCESS, TaskName
 from tests.conftest import ROOT
 
+FILES = {**FILES_OF_PROCESS, **FILES_OF_COMMAND}
 COMMANDS = read_procfile(ROOT / "Procfile")
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+TIMER = ROOT / "deploy" / "systemd" / "checkout-settlements.timer"
 SOCKET = ROOT / "deploy" / "systemd" / "checkout-web.socket"
 NEEDED = {"web": STOPS_WITHIN} | {
     process: max(t.declaration.time_limit for t in TaskName if t.declaration.queue in queues).total_seconds()
@@ -36,7 +38,22 @@ NEEDED = {"web": STOPS_WITHIN} | {
 
 def test_every_process_of_the_procfile_is_deployed_by_its_command() -> None:
     # What each of them runs is compared with the Procfile in tests/command_line.
-    assert {_process(unit): _command(unit) for unit in UNITS} == {name: ["checkout", name] for name in COMMANDS}
+    assert {_process(unit): _command(unit) for unit in UNITS} == {name: ["checkout", name] for name in COMMANDS} | {
+        "settlements": ["checkout", "settlements", "fetch"]
+    }
+
+
+def test_reports_are_fetched_by_a_timer_and_end_before_the_next_time() -> None:
+    (unit,) = [unit for unit in UNITS if _process(unit) == "settlements"]
+    service, timer = _unit(unit), _unit(TIMER)
+    assert service["Service"]["Type"] == "oneshot"
+    assert "Install" not in service, "the timer alone starts it"
+    assert TIMER.stem == unit.stem, "which is whom it starts"
+    assert timer["Timer"]["OnCalendar"] == "hourly"
+    assert int(service["Service"]["TimeoutStartSec"]) < 3600
+    hardened = {"NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome"}
+    (sender,) = [_unit(unit)["Service"] for unit in UNITS if _process(unit) == "sender"]
+    assert {name: service["Service"][name] for name in hardened} == {name: sender[name] for name in hardened}
 
 
 def test_each_has_the_time_that_it_needs_to_end() -> None:
@@ -87,7 +104,7 @@ def test_every_queue_is_consumed_by_the_process_that_says_so() -> None:
 
 def test_each_process_reads_the_settings_and_its_own_secrets_alone() -> None:
     assert set(FILES_OF_PROCESS) == set(COMMANDS)
-    for process, files in FILES_OF_PROCESS.items():
+    for process, files in FILES.items():
         (unit,) = [unit for unit in UNITS if _process(unit) == process]
         lines = [line.partition("=") for line in unit.read_text().splitlines()]
         assert [value.lstrip("-") for name, _, value in lines if name == "EnvironmentFile"] == [
@@ -101,10 +118,10 @@ def test_the_page_names_each_file_what_it_holds_and_who_reads_it() -> None:
         r"^\| `(\w+)\.env` \| (.+) \| (.+) \|$", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE
     )
     readers = {file: readers.split(", ") for file, _, readers in rows}
-    assert readers.pop("settings") == list(FILES_OF_PROCESS)
+    assert readers.pop("settings") == list(FILES)
     assert readers == {
-        file: [process for process, files in FILES_OF_PROCESS.items() if file in files]
-        for files in FILES_OF_PROCESS.values()
+        file: [process for process, files in FILES.items() if file in files]
+        for files in FILES.values()
         for file in files
     }
     for file, holds, _ in rows[1:]:
@@ -113,11 +130,11 @@ def test_the_page_names_each_file_what_it_holds_and_who_reads_it() -> None:
         assert {name for name, files in SECRETS if "*" not in name and file in files} <= names, file
 
 
-@pytest.mark.parametrize("unit", [*UNITS, SOCKET], ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", [*UNITS, SOCKET, TIMER], ids=lambda unit: unit.stem)
 def test_systemd_takes_it(unit: Path, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("NO SYSTEMD: install it to have the units verified")
-    for other in (*UNITS, SOCKET):
+    for other in (*UNITS, SOCKET, TIMER):
         shutil.copy(other, tmp_path)
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(tmp_path / unit.name)],
@@ -154,7 +171,7 @@ def test_root_has_the_command_with_all_settings(tmp_path: Path) -> None:
     assert named
     assert {*named[1].split(), "flower"} == {
         "settings",
-        *(file for files in FILES_OF_PROCESS.values() for file in files),
+        *(file for files in FILES.values() for file in files),
     }
     settings, installed = tmp_path / "etc", tmp_path / "bin"
     settings.mkdir()

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from checkout_service.settings.secret_holders import FILES_OF_PROCESS, SECRETS, files_with, is_secret
+from checkout_service.settings.secret_holders import FILES_OF_COMMAND, FILES_OF_PROCESS, SECRETS, files_with, is_secret
 from tests.conftest import ROOT
 from tests.deploying.charts import VERSIONS, Helm
 
@@ -54,7 +54,8 @@ def test_the_settings_of_all_hold_no_secret_and_say_where_each_belongs() -> None
         if line.startswith("#   checkout-")
     }
     in_full = {name: files for name, files in SECRETS if "*" not in name}
-    assert set(named) == {file for files in FILES_OF_PROCESS.values() for file in files}
+    read = (*FILES_OF_PROCESS.values(), *FILES_OF_COMMAND.values())
+    assert set(named) == {file for files in read for file in files}
     for file, names in named.items():
         assert {name for name in names if file not in files_with(name)} == set()
         assert {name for name, files in in_full.items() if file in files} <= names

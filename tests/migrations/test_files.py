@@ -20,7 +20,7 @@ HASHES = MIGRATIONS / "hashes.txt"
 
 ROOMS = (
     *("baseline", "entries", "bounds", "orders", "events", "guests", "merges", "webhooks", "restores", "traces"),
-    *("sources", "pieces", "references"),
+    *("sources", "pieces", "references", "settlements"),
 )
 
 FILES = sorted(

@@ -15,7 +15,8 @@ from checkout_service.database.engine import Base
 from checkout_service.refunds import settling
 from tests.migrations.conftest import CONFIG, Alembic, run_as
 
-BEFORE = str(ScriptDirectory.from_config(Config(CONFIG)).get_revision("0033").down_revision)
+OF_THESE = "0033"
+BEFORE = str(ScriptDirectory.from_config(Config(CONFIG)).get_revision(OF_THESE).down_revision)
 
 # By hand, as they are: nothing is judged, and nothing follows.
 OF_BEFORE = (
@@ -122,7 +123,7 @@ def test_the_index_of_waiting_webhooks_is_made_beside_traffic_and_again(
         )
 
     for _ in range(2):
-        alembic("upgrade", "head")
+        alembic("upgrade", OF_THESE)
         # As if it had been broken off at its end.
         run_as(fresh_database, f"UPDATE alembic_version SET version_num = '{BEFORE}'")
 

@@ -13,6 +13,7 @@ import click
 import pytest
 from flask import Flask
 
+from checkout_service.settlements.cli import settlements
 from tests.architecture.sources import paths, texts, tree
 from tests.conftest import ROOT
 from tests.observability.conftest import Promtool
@@ -22,7 +23,7 @@ COMMANDS_OF_THE_SCRIPT = {"health": [[]]}
 """What `checkout` does and `flask --app wsgi` does not."""
 
 
-IDS = {"ID", "LISTING", "REFUND", "REQUEST"}
+IDS = {"ID", "LISTING", "REFUND", "REQUEST", "MATCH", "PAYOUT", "FILE"}
 """Words in whose place an id is written."""
 
 
@@ -144,12 +145,12 @@ def test_the_commands_of_a_page_can_be_given(app: Flask, page: Path) -> None:
     fenced = "".join(re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S))
     lines = fenced.splitlines() + re.findall(r"`(checkout [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
     for line in lines:
-        program, *words = [
-            str(uuid4()) if word in {"ID", "LISTING", "REFUND", "REQUEST"} else word for word in shlex.split(line)
-        ]
+        program, *words = [str(uuid4()) if word in IDS else word for word in shlex.split(line)]
         assert program == "checkout", line
         if words[0] in COMMANDS_OF_THE_SCRIPT:
             assert words[1:] in COMMANDS_OF_THE_SCRIPT[words[0]]
+        elif words[0] == "settlements":
+            _parse(settlements, words[1:])
         else:
             _parse(app.cli, words)
 

@@ -14,9 +14,10 @@ from flask import Flask
 
 from checkout_service.api.responses import show_time
 from checkout_service.database.errors import DatabaseUnavailableError
-from checkout_service.orders import downloads, export
+from checkout_service.orders import export, routes
 from checkout_service.orders.export import HEADER, csv_pages
 from checkout_service.orders.searching import OrderFilters
+from checkout_service.server import downloads
 from checkout_service.server.spools import Spool
 from tests.conftest import Customer, MakeListing, Sql, Statements
 from tests.order_requests import ask_fulfilment, pieces
@@ -275,7 +276,7 @@ def test_one_caller_has_one_file_made_at_a_time_and_a_process_two(
         assert may_end.wait(30)
         yield b"x"
 
-    monkeypatch.setattr(downloads, "csv_pages", slow)
+    monkeypatch.setattr(routes, "csv_pages", slow)
 
     def ask(who: Customer) -> None:
         statuses.append(who.get(PATH).status_code)
@@ -290,7 +291,7 @@ def test_one_caller_has_one_file_made_at_a_time_and_a_process_two(
     may_end.set()
     for thread in threads:
         thread.join(30)
-    monkeypatch.setattr(downloads, "csv_pages", csv_pages)
+    monkeypatch.setattr(routes, "csv_pages", csv_pages)
 
     assert (own.status_code, third.status_code) == (429, 429)
     assert own.json["type"] == "/problems/too-many-at-once"

@@ -39,6 +39,7 @@ NAMES = (
     "event_without_number",
     "stock_adds_up",
     "hold_past_end",
+    "entries_make_payout",
 )
 
 

@@ -70,6 +70,8 @@ def test_an_export_reads_every_table_that_holds_something_of_a_person() -> None:
         *("command_runs", "command_results", "prune_marks"),
         *("api_keys", "erasures", "webhook_rejections", "stock_counters", "order_numbering", "order_numbers"),
         *("unnumbered_orders", "unsequenced_events", "event_numbers", "event_series", "event_days", "event_types"),
+        *("payouts", "settlement_files", "settlement_lines", "settlement_accounts", "settlement_leases"),
+        "settlement_marks",
         *("event_dues", "endpoint_secrets", "event_replays", "pending_deliveries", "webhook_endpoints"),
     }
     known = {*Base.metadata.tables} - of_nobody

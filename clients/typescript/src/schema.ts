@@ -627,6 +627,149 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/payouts": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A version of the API that this client was built by; one that is not known is refused.
+                 * @example 2026-11-29
+                 */
+                "API-Version"?: components["parameters"]["API-Version"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List payouts
+         * @description Takes the scope `payouts:read`. Those that all filters let through, the newest first by when they were entered
+         *     here, in keyset pages: pass next_cursor as cursor to go on, with the same filters. A page looks through 20,000
+         *     payouts at most, so it may hold fewer than limit while has_more says that there may be others.
+         */
+        get: operations["listPayouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/payouts/{payout_id}": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A version of the API that this client was built by; one that is not known is refused.
+                 * @example 2026-11-29
+                 */
+                "API-Version"?: components["parameters"]["API-Version"];
+            };
+            path: {
+                /** @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4 */
+                payout_id: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * Read a payout
+         * @description Takes the scope `payouts:read`. The payout with its sums by kind, what of it needs a person, the bank's entries
+         *     that brought it, and the files that told of it.
+         */
+        get: operations["getPayout"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/payouts.csv": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A version of the API that this client was built by; one that is not known is refused.
+                 * @example 2026-11-29
+                 */
+                "API-Version"?: components["parameters"]["API-Version"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export payouts as CSV
+         * @description Takes the scope `payouts:read`. The payouts that the filters let through, with the members of the list as
+         *     columns: RFC 4180 in UTF-8, times in UTC, amounts with one decimal point. A cell that a spreadsheet would take for
+         *     a formula begins with an apostrophe, but for amounts. The file is complete: its length is told before its first
+         *     byte.
+         */
+        get: operations["exportPayouts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/balance-entries": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A version of the API that this client was built by; one that is not known is refused.
+                 * @example 2026-11-29
+                 */
+                "API-Version"?: components["parameters"]["API-Version"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List balance entries
+         * @description Takes the scope `payouts:read`. Movements of money that all filters let through, in keyset pages: pass
+         *     next_cursor as cursor to go on, with the same filters. The newest first by `occurred_at`; with payout_id by when
+         *     they were entered, and with a match_state that needs a person by when that was found. A page looks through 20,000
+         *     entries at most, so it may hold fewer than limit while has_more says that there may be others.
+         */
+        get: operations["listBalanceEntries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/balance-entries.csv": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A version of the API that this client was built by; one that is not known is refused.
+                 * @example 2026-11-29
+                 */
+                "API-Version"?: components["parameters"]["API-Version"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export balance entries as CSV
+         * @description Takes the scope `payouts:read`. The entries that the filters let through, in the form of the payouts' file:
+         *     `match_states` and `payment_ids` have those of all matches, with commas between.
+         */
+        get: operations["exportBalanceEntries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/events": {
         parameters: {
             query?: never;
@@ -1906,6 +2049,46 @@ export interface webhooks {
          * @description No piece of a listing is left. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
         post: operations["stockSoldOut"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "payout.reconciled": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * payout.reconciled
+         * @description A payout came out even: all that it is made of is known and matched, or nobody can list that and its account's balance adds up. Once more if it had not meanwhile. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
+         */
+        post: operations["payoutReconciled"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "settlement.exception": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * settlement.exception
+         * @description Lines of a report, or what is missing in it, need a person: one for each payout, kind and currency, with their number and sum. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
+         */
+        post: operations["settlementException"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3380,13 +3563,362 @@ export interface components {
             /** Format: date-time */
             created_at: string;
         };
+        Payout: {
+            /** Format: uuid */
+            id: string;
+            /** @example stripe */
+            provider: string;
+            /** @description The account there, where there are several. */
+            account: string | null;
+            /** @description The provider's name for it; of a batch, its number. */
+            reference: string;
+            /** @description Negative where it takes money from the bank account. */
+            amount: string;
+            /**
+             * @description ISO 4217.
+             * @example USD
+             */
+            currency: string;
+            /**
+             * @description What the provider says. It can fail after it was paid.
+             * @enum {string}
+             */
+            status: "pending" | "in_transit" | "paid" | "canceled" | "failed";
+            /**
+             * @description open: what it is made of is not here, or does not add up to it. unmatched: it adds up, and a line needs a person. reconciled: it adds up, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can list what it is made of, and the account's balance adds up.
+             * @enum {string}
+             */
+            state: "open" | "unmatched" | "reconciled" | "by_balance";
+            /** @description Whether somebody can list what it is made of. */
+            itemized: boolean;
+            /** Format: date-time */
+            issued_at: string | null;
+            /**
+             * Format: date
+             * @description The day on which the bank is expected to have it.
+             */
+            arrival_on: string | null;
+            /** @description What the bank may show of it. */
+            bank_reference: string | null;
+            /** @description The text that the bank was given. */
+            descriptor: string | null;
+            /** Format: date-time */
+            failed_at: string | null;
+            /** @description Why it failed, in the provider's word. */
+            failure_code: string | null;
+            /** @description The reference of the payout that this one takes back. */
+            original_reference: string | null;
+            /**
+             * @description How many entries it is made of.
+             * @example 412
+             */
+            entries: number;
+            /** @description The sum of theirs. */
+            gross: string;
+            /** @description The sum of theirs: positive where it is charged. */
+            fee: string;
+            /** @description The sum of theirs: the amount, where it adds up. */
+            net: string;
+            /** @description How many of them keep it from being reconciled. */
+            exceptions: number;
+            /** @description What a bank's entries brought of it; null where none shows it. */
+            amount_at_bank: string | null;
+            /** Format: date-time */
+            reconciled_at: string | null;
+            /**
+             * @description Counts its changes.
+             * @example 3
+             */
+            version: number;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        PayoutPage: {
+            data: components["schemas"]["Payout"][];
+            next_cursor: string | null;
+            has_more: boolean;
+        };
+        PayoutSum: {
+            /** @enum {string} */
+            kind: "capture" | "release" | "refund" | "refund_failure" | "dispute" | "dispute_reversal" | "fee" | "reserve" | "conversion" | "transfer" | "adjustment" | "rounding" | "payout" | "payout_reversal" | "bank" | "unknown";
+            /**
+             * @description ISO 4217.
+             * @example USD
+             */
+            currency: string;
+            entries: number;
+            gross: string;
+            fee: string;
+            net: string;
+        };
+        SettlementException: {
+            /**
+             * Format: uuid
+             * @description Of the first match among them.
+             */
+            id: string;
+            /** @enum {string} */
+            kind: "differs" | "unknown_here" | "missing_there" | "unowned_fee" | "withdrawn" | "proposed";
+            /** @example stripe */
+            provider: string;
+            account: string | null;
+            /** Format: uuid */
+            payout_id: string | null;
+            /**
+             * @description How many they are.
+             * @example 1
+             */
+            count: number;
+            /** @description What they move the balance by; of what is missing there, what we have. */
+            amount: string | null;
+            /**
+             * @description ISO 4217.
+             * @example USD
+             */
+            currency: string | null;
+            /**
+             * Format: uuid
+             * @description The payment, where they are all about one.
+             */
+            payment_id: string | null;
+            /** @description Of the first. For people. */
+            detail: string | null;
+            /** Format: date-time */
+            created_at: string;
+        };
+        BankEntry: {
+            /** Format: uuid */
+            id: string;
+            /** @description The bank account. */
+            account: string;
+            reference: string;
+            /** @enum {string} */
+            state: "matched" | "differs" | "unknown_here" | "missing_there" | "unowned_fee" | "withdrawn" | "proposed" | "not_ours";
+            /** @description Its part of the payout. */
+            amount: string | null;
+            /**
+             * @description ISO 4217.
+             * @example USD
+             */
+            currency: string;
+            /** @description The whole entry. */
+            entry_amount: string;
+            /** Format: date-time */
+            occurred_at: string;
+            /** Format: uuid */
+            match_id: string;
+            detail: string | null;
+        };
+        SettlementFile: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            /** @description What kind of file it is, and which version. */
+            form: string;
+            account: string | null;
+            rows: number;
+            /** @enum {string} */
+            state: "held" | "entered" | "superseded";
+            /** Format: date-time */
+            entered_at: string | null;
+            /** @description Whether it did not add up, and an operator accepted what it lacks. */
+            was_accepted: boolean;
+        };
+        WholePayout: {
+            /** Format: uuid */
+            id: string;
+            /** @example stripe */
+            provider: string;
+            /** @description The account there, where there are several. */
+            account: string | null;
+            /** @description The provider's name for it; of a batch, its number. */
+            reference: string;
+            /** @description Negative where it takes money from the bank account. */
+            amount: string;
+            /**
+             * @description ISO 4217.
+             * @example USD
+             */
+            currency: string;
+            /**
+             * @description What the provider says. It can fail after it was paid.
+             * @enum {string}
+             */
+            status: "pending" | "in_transit" | "paid" | "canceled" | "failed";
+            /**
+             * @description open: what it is made of is not here, or does not add up to it. unmatched: it adds up, and a line needs a person. reconciled: it adds up, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can list what it is made of, and the account's balance adds up.
+             * @enum {string}
+             */
+            state: "open" | "unmatched" | "reconciled" | "by_balance";
+            /** @description Whether somebody can list what it is made of. */
+            itemized: boolean;
+            /** Format: date-time */
+            issued_at: string | null;
+            /**
+             * Format: date
+             * @description The day on which the bank is expected to have it.
+             */
+            arrival_on: string | null;
+            /** @description What the bank may show of it. */
+            bank_reference: string | null;
+            /** @description The text that the bank was given. */
+            descriptor: string | null;
+            /** Format: date-time */
+            failed_at: string | null;
+            /** @description Why it failed, in the provider's word. */
+            failure_code: string | null;
+            /** @description The reference of the payout that this one takes back. */
+            original_reference: string | null;
+            /**
+             * @description How many entries it is made of.
+             * @example 412
+             */
+            entries: number;
+            /** @description The sum of theirs. */
+            gross: string;
+            /** @description The sum of theirs: positive where it is charged. */
+            fee: string;
+            /** @description The sum of theirs: the amount, where it adds up. */
+            net: string;
+            /** @description How many of them keep it from being reconciled. */
+            exceptions: number;
+            /** @description What a bank's entries brought of it; null where none shows it. */
+            amount_at_bank: string | null;
+            /** Format: date-time */
+            reconciled_at: string | null;
+            /**
+             * @description Counts its changes.
+             * @example 3
+             */
+            version: number;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+            /** @description Null of a payout with more than 100,000 entries: export those. */
+            sums: components["schemas"]["PayoutSum"][] | null;
+            /** @description Up to 100, as events tell of them. */
+            open_exceptions: components["schemas"]["SettlementException"][];
+            /** @description Up to 100. */
+            bank_entries: components["schemas"]["BankEntry"][];
+            /** @description Null of a payout with more than 100,000 entries. */
+            files: components["schemas"]["SettlementFile"][] | null;
+        };
+        EntryMatch: {
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            state: "matched" | "differs" | "unknown_here" | "missing_there" | "unowned_fee" | "withdrawn" | "proposed" | "not_ours";
+            /**
+             * Format: uuid
+             * @description Of a bank's entry: the payout.
+             */
+            payout_id: string | null;
+            /** Format: uuid */
+            payment_id: string | null;
+            /** @enum {string} */
+            subject: "none" | "capture" | "refund" | "dispute";
+            /** Format: uuid */
+            subject_id: string | null;
+            /** @description What is there, of all entries about it. */
+            amount: string | null;
+            /**
+             * @description ISO 4217.
+             * @example USD
+             */
+            currency: string | null;
+            /** @description What we have. */
+            amount_here: string | null;
+            /**
+             * @description ISO 4217.
+             * @example USD
+             */
+            currency_here: string | null;
+            /** @description In what: amount, currency, date. */
+            differs: string[];
+            detail: string | null;
+            /** Format: date-time */
+            resolved_at: string | null;
+        };
+        Entry: {
+            /** Format: uuid */
+            id: string;
+            /** @example stripe */
+            provider: string;
+            account: string | null;
+            /** @description The provider's id, or one made of the row. */
+            reference: string;
+            /** @enum {string} */
+            kind: "capture" | "release" | "refund" | "refund_failure" | "dispute" | "dispute_reversal" | "fee" | "reserve" | "conversion" | "transfer" | "adjustment" | "rounding" | "payout" | "payout_reversal" | "bank" | "unknown";
+            /** @description The provider's own word. */
+            type: string;
+            /** @description Signed as it moves the balance. */
+            gross: string;
+            /** @description Positive where it is charged. */
+            fee: string;
+            /** @description gross - fee. */
+            net: string;
+            /**
+             * @description ISO 4217.
+             * @example USD
+             */
+            currency: string;
+            /** @description What the customer paid or got, where the report says it. */
+            customer_amount: string | null;
+            /**
+             * @description ISO 4217.
+             * @example USD
+             */
+            customer_currency: string | null;
+            /** @description For people: the amounts are what is true. */
+            rate: string | null;
+            /** Format: date-time */
+            occurred_at: string;
+            /** @description The same in the source's own words and zone. */
+            occurred_local: string;
+            /** Format: date */
+            available_on: string | null;
+            /**
+             * Format: uuid
+             * @description The payout that it is part of, once known.
+             */
+            payout_id: string | null;
+            payout_reference: string | null;
+            /**
+             * @description What of ours it is about.
+             * @enum {string}
+             */
+            subject: "none" | "capture" | "refund" | "dispute";
+            subject_reference: string | null;
+            payment_reference: string | null;
+            merchant_reference: string | null;
+            /** @description Of what no purchase is behind, and of a bank's entry. */
+            description: string | null;
+            /** Format: uuid */
+            file_id: string;
+            /** @description Where in the file. */
+            line: number;
+            /** @description Whether a file that was issued again has it no more. */
+            withdrawn: boolean;
+            /** @description Those that hold, up to 20. */
+            matches: components["schemas"]["EntryMatch"][];
+            /** Format: date-time */
+            created_at: string;
+        };
+        EntryPage: {
+            data: components["schemas"]["Entry"][];
+            next_cursor: string | null;
+            has_more: boolean;
+        };
         EventObject: {
             /**
              * @description What kind of object.
              * @example payment
              * @enum {string}
              */
-            type: "checkout_session" | "payment" | "capture" | "capture_request" | "refund" | "dispute" | "order" | "authorization" | "listing" | "webhook_endpoint";
+            type: "checkout_session" | "payment" | "capture" | "capture_request" | "refund" | "dispute" | "order" | "authorization" | "listing" | "payout" | "settlement_exception" | "webhook_endpoint";
             /**
              * Format: uuid
              * @description The object's, as the API shows it.
@@ -3409,7 +3941,7 @@ export interface components {
              * @example payment.paid
              * @enum {string}
              */
-            type: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
+            type: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
             object: components["schemas"]["EventObject"];
             /**
              * @description Of the object: of two events of it the greater is the later one.
@@ -3941,7 +4473,7 @@ export interface components {
              *       "payment.paid"
              *     ]
              */
-            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
+            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
             /**
              * @description Your own words.
              * @example the warehouse
@@ -4124,7 +4656,7 @@ export interface components {
              *       "payment.paid"
              *     ]
              */
-            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
+            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
             /**
              * @description Your own words.
              * @example the warehouse
@@ -4292,7 +4824,7 @@ export interface components {
              * @example payment.paid
              * @enum {string}
              */
-            type: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
+            type: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
             /**
              * @description `failed` was given up; a replay may send it again.
              * @example waiting
@@ -4338,7 +4870,7 @@ export interface components {
              *       "payment.paid"
              *     ]
              */
-            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
+            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
             /**
              * @description Only those that were given up.
              * @example false
@@ -4462,7 +4994,7 @@ export interface components {
              * @example payment
              * @enum {string}
              */
-            type: "checkout_session" | "payment" | "capture" | "capture_request" | "refund" | "dispute" | "order" | "authorization" | "listing" | "webhook_endpoint";
+            type: "checkout_session" | "payment" | "capture" | "capture_request" | "refund" | "dispute" | "order" | "authorization" | "listing" | "payout" | "settlement_exception" | "webhook_endpoint";
             /**
              * Format: uuid
              * @description The object's, as the API shows it.
@@ -4975,6 +5507,16 @@ export type Dispute = components['schemas']['Dispute'];
 export type DisputePage = components['schemas']['DisputePage'];
 export type NewAcceptance = components['schemas']['NewAcceptance'];
 export type Acceptance = components['schemas']['Acceptance'];
+export type Payout = components['schemas']['Payout'];
+export type PayoutPage = components['schemas']['PayoutPage'];
+export type PayoutSum = components['schemas']['PayoutSum'];
+export type SettlementException = components['schemas']['SettlementException'];
+export type BankEntry = components['schemas']['BankEntry'];
+export type SettlementFile = components['schemas']['SettlementFile'];
+export type WholePayout = components['schemas']['WholePayout'];
+export type EntryMatch = components['schemas']['EntryMatch'];
+export type Entry = components['schemas']['Entry'];
+export type EntryPage = components['schemas']['EntryPage'];
 export type EventObject = components['schemas']['EventObject'];
 export type Event = components['schemas']['Event'];
 export type EventPage = components['schemas']['EventPage'];
@@ -7865,6 +8407,624 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    listPayouts: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only those of this provider; `bank` is a bank's.
+                 * @example stripe
+                 */
+                provider?: string;
+                /**
+                 * @description Only those that we are so far with: see `state` of a payout.
+                 * @example open
+                 */
+                state?: "open" | "unmatched" | "reconciled" | "by_balance";
+                /**
+                 * @description Only those of which the provider says so.
+                 * @example pending
+                 */
+                status?: "pending" | "in_transit" | "paid" | "canceled" | "failed";
+                /**
+                 * @description Only those in this currency (ISO 4217) of the balance.
+                 * @example EUR
+                 */
+                currency?: string;
+                /**
+                 * @description Only those whose `arrival_on` is this day or later: a day as the provider has it.
+                 * @example 2026-12-01
+                 */
+                arrival_since?: string;
+                /**
+                 * @description Only those whose `arrival_on` is before this day: a day as the provider has it.
+                 * @example 2027-01-01
+                 */
+                arrival_until?: string;
+                /**
+                 * @description Only those that the provider, or the bank, calls so.
+                 * @example po_1
+                 */
+                reference?: string;
+                /**
+                 * @description So many rows at most.
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description The `next_cursor` of the page before.
+                 * @example MjAyNi0xMS0yNVQwNDowNTowNi4xMjM0NTYrMDA6MDAgMzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0
+                 */
+                cursor?: string;
+            };
+            header?: {
+                /**
+                 * @description A version of the API that this client was built by; one that is not known is refused.
+                 * @example 2026-11-29
+                 */
+                "API-Version"?: components["parameters"]["API-Version"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "API-Version": components["headers"]["API-Version"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "id": "01a206b6-2617-7632-98bf-296e992e5fc1",
+                     *           "provider": "stripe",
+                     *           "account": null,
+                     *           "reference": "po_1",
+                     *           "amount": "138.20",
+                     *           "currency": "USD",
+                     *           "status": "paid",
+                     *           "state": "reconciled",
+                     *           "itemized": true,
+                     *           "issued_at": "2026-11-24T00:00:00Z",
+                     *           "arrival_on": "2026-11-26",
+                     *           "bank_reference": "STRIPE PO1",
+                     *           "descriptor": "STRIPE",
+                     *           "failed_at": null,
+                     *           "failure_code": null,
+                     *           "original_reference": null,
+                     *           "entries": 3,
+                     *           "gross": "200.00",
+                     *           "fee": "61.80",
+                     *           "net": "138.20",
+                     *           "exceptions": 0,
+                     *           "amount_at_bank": "138.20",
+                     *           "reconciled_at": "2026-11-26T06:00:00.123456Z",
+                     *           "version": 3,
+                     *           "created_at": "2026-11-25T04:05:06.123456Z",
+                     *           "updated_at": "2026-11-26T06:00:00.123456Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null,
+                     *       "has_more": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PayoutPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getPayout: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description A version of the API that this client was built by; one that is not known is refused.
+                 * @example 2026-11-29
+                 */
+                "API-Version"?: components["parameters"]["API-Version"];
+            };
+            path: {
+                /** @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4 */
+                payout_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "API-Version": components["headers"]["API-Version"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "01a206b6-2617-7632-98bf-296e992e5fc1",
+                     *       "provider": "stripe",
+                     *       "account": null,
+                     *       "reference": "po_1",
+                     *       "amount": "138.20",
+                     *       "currency": "USD",
+                     *       "status": "paid",
+                     *       "state": "unmatched",
+                     *       "itemized": true,
+                     *       "issued_at": "2026-11-24T00:00:00Z",
+                     *       "arrival_on": "2026-11-26",
+                     *       "bank_reference": "STRIPE PO1",
+                     *       "descriptor": "STRIPE",
+                     *       "failed_at": null,
+                     *       "failure_code": null,
+                     *       "original_reference": null,
+                     *       "entries": 3,
+                     *       "gross": "200.00",
+                     *       "fee": "61.80",
+                     *       "net": "138.20",
+                     *       "exceptions": 1,
+                     *       "amount_at_bank": "138.20",
+                     *       "reconciled_at": null,
+                     *       "version": 3,
+                     *       "created_at": "2026-11-25T04:05:06.123456Z",
+                     *       "updated_at": "2026-11-26T06:00:00.123456Z",
+                     *       "sums": [
+                     *         {
+                     *           "kind": "capture",
+                     *           "currency": "USD",
+                     *           "entries": 2,
+                     *           "gross": "240.00",
+                     *           "fee": "41.80",
+                     *           "net": "198.20"
+                     *         },
+                     *         {
+                     *           "kind": "dispute",
+                     *           "currency": "USD",
+                     *           "entries": 1,
+                     *           "gross": "-40.00",
+                     *           "fee": "20.00",
+                     *           "net": "-60.00"
+                     *         }
+                     *       ],
+                     *       "open_exceptions": [
+                     *         {
+                     *           "id": "01a206b6-2617-7632-98bf-296e992e5fc2",
+                     *           "kind": "unknown_here",
+                     *           "provider": "stripe",
+                     *           "account": null,
+                     *           "payout_id": "01a206b6-2617-7632-98bf-296e992e5fc1",
+                     *           "count": 1,
+                     *           "amount": "-60.00",
+                     *           "currency": "USD",
+                     *           "payment_id": null,
+                     *           "detail": "no payment of ours is called pi_1",
+                     *           "created_at": "2026-11-25T04:05:06.123456Z"
+                     *         }
+                     *       ],
+                     *       "bank_entries": [
+                     *         {
+                     *           "id": "01a206b6-2617-7632-98bf-296e992e5fc3",
+                     *           "account": "DE89370400440532013000",
+                     *           "reference": "2026112600001",
+                     *           "state": "matched",
+                     *           "amount": "138.20",
+                     *           "currency": "USD",
+                     *           "entry_amount": "138.20",
+                     *           "occurred_at": "2026-11-26T00:00:00Z",
+                     *           "match_id": "01a206b6-2617-7632-98bf-296e992e5fc4",
+                     *           "detail": null
+                     *         }
+                     *       ],
+                     *       "files": [
+                     *         {
+                     *           "id": "01a206b6-2617-7632-98bf-296e992e5fc5",
+                     *           "name": "payout_reconciliation.csv",
+                     *           "form": "payout_reconciliation.itemized.5",
+                     *           "account": null,
+                     *           "rows": 3,
+                     *           "state": "entered",
+                     *           "entered_at": "2026-11-25T04:05:06.123456Z",
+                     *           "was_accepted": false
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["WholePayout"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description Not found */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "API-Version": components["headers"]["API-Version"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        type?: "/problems/not-found";
+                    };
+                };
+            };
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    exportPayouts: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only those of this provider; `bank` is a bank's.
+                 * @example stripe
+                 */
+                provider?: string;
+                /**
+                 * @description Only those that we are so far with: see `state` of a payout.
+                 * @example open
+                 */
+                state?: "open" | "unmatched" | "reconciled" | "by_balance";
+                /**
+                 * @description Only those of which the provider says so.
+                 * @example pending
+                 */
+                status?: "pending" | "in_transit" | "paid" | "canceled" | "failed";
+                /**
+                 * @description Only those in this currency (ISO 4217) of the balance.
+                 * @example EUR
+                 */
+                currency?: string;
+                /**
+                 * @description Only those whose `arrival_on` is this day or later: a day as the provider has it.
+                 * @example 2026-12-01
+                 */
+                arrival_since?: string;
+                /**
+                 * @description Only those whose `arrival_on` is before this day: a day as the provider has it.
+                 * @example 2027-01-01
+                 */
+                arrival_until?: string;
+                /**
+                 * @description Only those that the provider, or the bank, calls so.
+                 * @example po_1
+                 */
+                reference?: string;
+            };
+            header?: {
+                /**
+                 * @description A version of the API that this client was built by; one that is not known is refused.
+                 * @example 2026-11-29
+                 */
+                "API-Version"?: components["parameters"]["API-Version"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One row a payout, after a header row */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "API-Version": components["headers"]["API-Version"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example id,provider,account,reference,amount,… */
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            412: components["responses"]["PreconditionFailed"];
+            /** @description Export too large · Invalid request */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "API-Version": components["headers"]["API-Version"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        type?: "/problems/export-too-large" | "/problems/invalid";
+                    };
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            /** @description No room for an export · Held by another transaction · The database is unavailable · The issuer's keys are unavailable · Too many bodies at once · Too many large answers are being read · Too many unknown API keys · Too many requests wait */
+            503: {
+                headers: {
+                    /** @description Seconds to wait for before the next try. */
+                    "Retry-After"?: number;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "API-Version": components["headers"]["API-Version"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        type?: "/problems/database-locked" | "/problems/database-unavailable" | "/problems/jwks-unavailable" | "/problems/no-room-for-export" | "/problems/too-many-bodies" | "/problems/too-many-readers" | "/problems/too-many-unknown-keys" | "/problems/too-many-waiting";
+                    };
+                };
+            };
+        };
+    };
+    listBalanceEntries: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only those that this payout is made of.
+                 * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
+                 */
+                payout_id?: string;
+                /**
+                 * @description Only those that are matched with something of this payment.
+                 * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
+                 */
+                payment_id?: string;
+                /**
+                 * @description Only those of this provider; `bank` is a bank's.
+                 * @example stripe
+                 */
+                provider?: string;
+                /**
+                 * @description Only those of this kind.
+                 * @example capture
+                 */
+                kind?: "capture" | "release" | "refund" | "refund_failure" | "dispute" | "dispute_reversal" | "fee" | "reserve" | "conversion" | "transfer" | "adjustment" | "rounding" | "payout" | "payout_reversal" | "bank" | "unknown";
+                /**
+                 * @description Only those in this currency (ISO 4217) of the balance.
+                 * @example EUR
+                 */
+                currency?: string;
+                /**
+                 * @description Only those whose `occurred_at` is this day or time, or later. A day is one in the zone of `SETTLEMENTS_TIMEZONE` (UTC where that is not set), from its midnight.
+                 * @example 2026-12-01
+                 */
+                occurred_since?: string;
+                /**
+                 * @description Only those whose `occurred_at` is before this day or time. A day is one in the zone of `SETTLEMENTS_TIMEZONE` (UTC where that is not set), from its midnight.
+                 * @example 2027-01-01
+                 */
+                occurred_until?: string;
+                /**
+                 * @description Only those with a match of this state that holds; also one that was resolved.
+                 * @example matched
+                 */
+                match_state?: "matched" | "differs" | "unknown_here" | "missing_there" | "unowned_fee" | "withdrawn" | "proposed" | "not_ours";
+                /**
+                 * @description `true` for those alone that a file which was issued again has no more. They are left out otherwise, but where match_state asks for them.
+                 * @example true
+                 */
+                withdrawn?: "true" | "false";
+                /**
+                 * @description So many rows at most.
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description The `next_cursor` of the page before.
+                 * @example MjAyNi0xMS0yNVQwNDowNTowNi4xMjM0NTYrMDA6MDAgMzdlYWQ2YjUtZDhhMC01ZGMyLWJhNzMtODExMTVjY2IwMmE0
+                 */
+                cursor?: string;
+            };
+            header?: {
+                /**
+                 * @description A version of the API that this client was built by; one that is not known is refused.
+                 * @example 2026-11-29
+                 */
+                "API-Version"?: components["parameters"]["API-Version"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "API-Version": components["headers"]["API-Version"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "id": "01a206b6-2617-7632-98bf-296e992e5fc6",
+                     *           "provider": "stripe",
+                     *           "account": null,
+                     *           "reference": "txn_1",
+                     *           "kind": "capture",
+                     *           "type": "charge",
+                     *           "gross": "200.00",
+                     *           "fee": "6.10",
+                     *           "net": "193.90",
+                     *           "currency": "USD",
+                     *           "customer_amount": null,
+                     *           "customer_currency": null,
+                     *           "rate": null,
+                     *           "occurred_at": "2026-11-22T23:30:00Z",
+                     *           "occurred_local": "2026-11-22 23:30:00",
+                     *           "available_on": "2026-11-24",
+                     *           "payout_id": "01a206b6-2617-7632-98bf-296e992e5fc1",
+                     *           "payout_reference": "po_1",
+                     *           "subject": "capture",
+                     *           "subject_reference": "ch_1",
+                     *           "payment_reference": "pi_1",
+                     *           "merchant_reference": null,
+                     *           "description": null,
+                     *           "file_id": "01a206b6-2617-7632-98bf-296e992e5fc5",
+                     *           "line": 2,
+                     *           "withdrawn": false,
+                     *           "matches": [
+                     *             {
+                     *               "id": "01a206b6-2617-7632-98bf-296e992e5fc7",
+                     *               "state": "matched",
+                     *               "payout_id": null,
+                     *               "payment_id": "37ead6b5-d8a0-5dc2-ba73-81115ccb02a4",
+                     *               "subject": "capture",
+                     *               "subject_id": "37ead6b5-d8a0-5dc2-ba73-81115ccb02a5",
+                     *               "amount": "200.00",
+                     *               "currency": "USD",
+                     *               "amount_here": "200.00",
+                     *               "currency_here": "USD",
+                     *               "differs": [],
+                     *               "detail": null,
+                     *               "resolved_at": null
+                     *             }
+                     *           ],
+                     *           "created_at": "2026-11-25T04:05:06.123456Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null,
+                     *       "has_more": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EntryPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            412: components["responses"]["PreconditionFailed"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    exportBalanceEntries: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only those that this payout is made of.
+                 * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
+                 */
+                payout_id?: string;
+                /**
+                 * @description Only those that are matched with something of this payment.
+                 * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
+                 */
+                payment_id?: string;
+                /**
+                 * @description Only those of this provider; `bank` is a bank's.
+                 * @example stripe
+                 */
+                provider?: string;
+                /**
+                 * @description Only those of this kind.
+                 * @example capture
+                 */
+                kind?: "capture" | "release" | "refund" | "refund_failure" | "dispute" | "dispute_reversal" | "fee" | "reserve" | "conversion" | "transfer" | "adjustment" | "rounding" | "payout" | "payout_reversal" | "bank" | "unknown";
+                /**
+                 * @description Only those in this currency (ISO 4217) of the balance.
+                 * @example EUR
+                 */
+                currency?: string;
+                /**
+                 * @description Only those whose `occurred_at` is this day or time, or later. A day is one in the zone of `SETTLEMENTS_TIMEZONE` (UTC where that is not set), from its midnight.
+                 * @example 2026-12-01
+                 */
+                occurred_since?: string;
+                /**
+                 * @description Only those whose `occurred_at` is before this day or time. A day is one in the zone of `SETTLEMENTS_TIMEZONE` (UTC where that is not set), from its midnight.
+                 * @example 2027-01-01
+                 */
+                occurred_until?: string;
+                /**
+                 * @description Only those with a match of this state that holds; also one that was resolved.
+                 * @example matched
+                 */
+                match_state?: "matched" | "differs" | "unknown_here" | "missing_there" | "unowned_fee" | "withdrawn" | "proposed" | "not_ours";
+                /**
+                 * @description `true` for those alone that a file which was issued again has no more. They are left out otherwise, but where match_state asks for them.
+                 * @example true
+                 */
+                withdrawn?: "true" | "false";
+            };
+            header?: {
+                /**
+                 * @description A version of the API that this client was built by; one that is not known is refused.
+                 * @example 2026-11-29
+                 */
+                "API-Version"?: components["parameters"]["API-Version"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One row an entry, after a header row */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "API-Version": components["headers"]["API-Version"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example id,provider,account,reference,kind,… */
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            412: components["responses"]["PreconditionFailed"];
+            /** @description Export too large · Invalid request */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "API-Version": components["headers"]["API-Version"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        type?: "/problems/export-too-large" | "/problems/invalid";
+                    };
+                };
+            };
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            /** @description No room for an export · Held by another transaction · The database is unavailable · The issuer's keys are unavailable · Too many bodies at once · Too many large answers are being read · Too many unknown API keys · Too many requests wait */
+            503: {
+                headers: {
+                    /** @description Seconds to wait for before the next try. */
+                    "Retry-After"?: number;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "API-Version": components["headers"]["API-Version"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        type?: "/problems/database-locked" | "/problems/database-unavailable" | "/problems/jwks-unavailable" | "/problems/no-room-for-export" | "/problems/too-many-bodies" | "/problems/too-many-readers" | "/problems/too-many-unknown-keys" | "/problems/too-many-waiting";
+                    };
+                };
+            };
+        };
+    };
     listEvents: {
         parameters: {
             query?: {
@@ -9388,7 +10548,7 @@ export interface operations {
                  * @description Only those of events of this type.
                  * @example checkout.session.opened
                  */
-                type?: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
+                type?: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
                 /**
                  * @description Only those of this event (its id).
                  * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
@@ -12485,6 +13645,142 @@ export interface operations {
                      */
                     id: string;
                     data: components["schemas"]["ListingOfEvent"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    payoutReconciled: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payout.reconciled";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Payout"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    settlementException: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "settlement.exception";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["SettlementException"] | components["schemas"]["ThinObject"];
                 };
             };
         };

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import date
 
 from checkout_service.providers.adapters.adyen.modes import LIVE_BASE, TEST_BASE
+from checkout_service.providers.adapters.adyen.reports_options import ACCOUNTS, FIRST_BATCHES, misfit, not_an_origin
 from checkout_service.providers.minor_units import read_of
+from checkout_service.providers.reports import ReportForm
 from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
 from checkout_service.settings.secret_forms import (
@@ -67,5 +69,20 @@ spec = ProviderSpec(
         test_pattern=TEST_BASE,
     ),
     looks_up_all=False,
+    reports=ReportForm(
+        read="checkout_service.providers.adapters.adyen.reports:read_report",
+        fetch="checkout_service.providers.adapters.adyen.reports_fetching:fetch_reports",
+        account=AccountForm(
+            needed=("reports_host", "reports_accounts"),
+            optional=("reports_user", "reports_password", "reports_key", "reports_first_batch"),
+            secrets=False,
+            shapes={"reports_accounts": ACCOUNTS, "reports_first_batch": FIRST_BATCHES},
+            checks={
+                "reports_host": not_an_origin,
+                "reports_key": key_of_any_form(STRIPE_KEY, PUBLISHABLE_KEY, ENDPOINT, MODE_KEY, HEXADECIMAL),
+            },
+            misfit=misfit,
+        ),
+    ),
     minor_units=MINOR_UNITS,
 )

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Final
 
 from checkout_service.providers.minor_units import NO_OWN_WORD, read_of
+from checkout_service.providers.reports import ReportForm
 from checkout_service.providers.spec import CONTENT_TYPE, Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm
 from checkout_service.settings.secret_forms import MODE_KEY, PUBLISHABLE_KEY, STRIPE_KEY, key_like, key_of_any_form
@@ -72,4 +73,21 @@ spec = ProviderSpec(
         test_pattern=r"^test_",
     ),
     minor_units=MINOR_UNITS,
+    reports=ReportForm(
+        read="checkout_service.providers.adapters.mollie.reports:refuse_file",
+        fetch="checkout_service.providers.adapters.mollie.reports:fetch_settlements",
+        account=AccountForm(
+            needed=("reports_token",),
+            optional=("reports_api_base",),
+            secrets=False,
+            # A key of a payment profile, live_…, may not read settlements.
+            checks={
+                "reports_token": key_like(
+                    r"access_\w+",
+                    words="an access token of an organization at Mollie, access_…",
+                    kind="an OAuth token of Mollie",
+                )
+            },
+        ),
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from checkout_service.providers.minor_units import NO_OWN_WORD, read_of
+from checkout_service.providers.reports import ReportForm
 from checkout_service.providers.spec import Dashboard, ProviderSpec, WebhookFormat
 from checkout_service.settings.provider_accounts import AccountForm, Package
 from checkout_service.settings.secret_forms import MODE_KEY, PUBLISHABLE_KEY, STRIPE_KEY, key_of_any_form
@@ -75,4 +76,16 @@ spec = ProviderSpec(
         test_pattern=r"^https://api(?:-m)?\.sandbox\.paypal\.com(?:/|$)",
     ),
     minor_units=MINOR_UNITS,
+    reports=ReportForm(
+        read="checkout_service.providers.adapters.paypal.reports_stl:read_settlement_report",
+        fetch="checkout_service.providers.adapters.paypal.reports_fetch:fetch_transactions",
+        account=AccountForm(
+            needed=("reports_client_id", "reports_secret"),
+            optional=("reports_api_base",),
+            secrets=False,
+            checks=dict.fromkeys(
+                ("reports_client_id", "reports_secret"), key_of_any_form(STRIPE_KEY, PUBLISHABLE_KEY, MODE_KEY)
+            ),
+        ),
+    ),
 )

@@ -8,6 +8,8 @@ from .admin_list_payments_status import AdminListPaymentsStatus
 from .attempt import Attempt
 from .authorization import Authorization
 from .authorization_of_event import AuthorizationOfEvent
+from .bank_entry import BankEntry
+from .bank_entry_state import BankEntryState
 from .buyer import Buyer
 from .canceled_order import CanceledOrder
 from .canceled_order_order_status import CanceledOrderOrderStatus
@@ -52,12 +54,24 @@ from .endpoint_with_secret_payload import EndpointWithSecretPayload
 from .endpoint_with_secret_signing import EndpointWithSecretSigning
 from .endpoint_with_secret_state import EndpointWithSecretState
 from .endpoint_with_secret_state_reason_type_0 import EndpointWithSecretStateReasonType0
+from .entry import Entry
+from .entry_kind import EntryKind
+from .entry_match import EntryMatch
+from .entry_match_state import EntryMatchState
+from .entry_match_subject import EntryMatchSubject
+from .entry_page import EntryPage
+from .entry_subject import EntrySubject
 from .event import Event
 from .event_data import EventData
 from .event_object import EventObject
 from .event_object_type import EventObjectType
 from .event_page import EventPage
 from .event_type import EventType
+from .export_balance_entries_kind import ExportBalanceEntriesKind
+from .export_balance_entries_match_state import ExportBalanceEntriesMatchState
+from .export_balance_entries_withdrawn import ExportBalanceEntriesWithdrawn
+from .export_payouts_state import ExportPayoutsState
+from .export_payouts_status import ExportPayoutsStatus
 from .fault import Fault
 from .fulfilled_line import FulfilledLine
 from .fulfilled_pieces import FulfilledPieces
@@ -66,9 +80,14 @@ from .fulfilment_order_status import FulfilmentOrderStatus
 from .get_listing_currency import GetListingCurrency
 from .guest_cart import GuestCart
 from .image import Image
+from .list_balance_entries_kind import ListBalanceEntriesKind
+from .list_balance_entries_match_state import ListBalanceEntriesMatchState
+from .list_balance_entries_withdrawn import ListBalanceEntriesWithdrawn
 from .list_disputes_status import ListDisputesStatus
 from .list_listings_currency import ListListingsCurrency
 from .list_listings_sort import ListListingsSort
+from .list_payouts_state import ListPayoutsState
+from .list_payouts_status import ListPayoutsStatus
 from .list_webhook_endpoint_deliveries_state import ListWebhookEndpointDeliveriesState
 from .list_webhook_endpoint_deliveries_type import ListWebhookEndpointDeliveriesType
 from .list_webhook_endpoints_state import ListWebhookEndpointsState
@@ -115,6 +134,12 @@ from .payment_page import PaymentPage
 from .payment_status import PaymentStatus
 from .payment_with_timeline import PaymentWithTimeline
 from .payment_with_timeline_status import PaymentWithTimelineStatus
+from .payout import Payout
+from .payout_page import PayoutPage
+from .payout_state import PayoutState
+from .payout_status import PayoutStatus
+from .payout_sum import PayoutSum
+from .payout_sum_kind import PayoutSumKind
 from .problem import Problem
 from .provider_order import ProviderOrder
 from .provider_order_type import ProviderOrderType
@@ -150,6 +175,10 @@ from .session_line import SessionLine
 from .session_of_event import SessionOfEvent
 from .session_of_event_status import SessionOfEventStatus
 from .session_status import SessionStatus
+from .settlement_exception import SettlementException
+from .settlement_exception_kind import SettlementExceptionKind
+from .settlement_file import SettlementFile
+from .settlement_file_state import SettlementFileState
 from .shown_cancellation import ShownCancellation
 from .shown_delivery import ShownDelivery
 from .shown_delivery_state import ShownDeliveryState
@@ -184,6 +213,9 @@ from .whole_order_status import WholeOrderStatus
 from .whole_payment import WholePayment
 from .whole_payment_review_reasons_item import WholePaymentReviewReasonsItem
 from .whole_payment_status import WholePaymentStatus
+from .whole_payout import WholePayout
+from .whole_payout_state import WholePayoutState
+from .whole_payout_status import WholePayoutStatus
 from .whole_staff_order import WholeStaffOrder
 from .whole_staff_order_buyer_type_0 import WholeStaffOrderBuyerType0
 from .whole_staff_order_delivery_address_type_0 import WholeStaffOrderDeliveryAddressType0
@@ -200,6 +232,8 @@ __all__ = (
     "Attempt",
     "Authorization",
     "AuthorizationOfEvent",
+    "BankEntry",
+    "BankEntryState",
     "Buyer",
     "CanceledOrder",
     "CanceledOrderOrderStatus",
@@ -244,12 +278,24 @@ __all__ = (
     "EndpointWithSecretSigning",
     "EndpointWithSecretState",
     "EndpointWithSecretStateReasonType0",
+    "Entry",
+    "EntryKind",
+    "EntryMatch",
+    "EntryMatchState",
+    "EntryMatchSubject",
+    "EntryPage",
+    "EntrySubject",
     "Event",
     "EventData",
     "EventObject",
     "EventObjectType",
     "EventPage",
     "EventType",
+    "ExportBalanceEntriesKind",
+    "ExportBalanceEntriesMatchState",
+    "ExportBalanceEntriesWithdrawn",
+    "ExportPayoutsState",
+    "ExportPayoutsStatus",
     "Fault",
     "FulfilledLine",
     "FulfilledPieces",
@@ -258,6 +304,9 @@ __all__ = (
     "GetListingCurrency",
     "GuestCart",
     "Image",
+    "ListBalanceEntriesKind",
+    "ListBalanceEntriesMatchState",
+    "ListBalanceEntriesWithdrawn",
     "ListDisputesStatus",
     "Listing",
     "ListingOfEvent",
@@ -265,6 +314,8 @@ __all__ = (
     "ListingPage",
     "ListListingsCurrency",
     "ListListingsSort",
+    "ListPayoutsState",
+    "ListPayoutsStatus",
     "ListWebhookEndpointDeliveriesState",
     "ListWebhookEndpointDeliveriesType",
     "ListWebhookEndpointsState",
@@ -307,6 +358,12 @@ __all__ = (
     "PaymentStatus",
     "PaymentWithTimeline",
     "PaymentWithTimelineStatus",
+    "Payout",
+    "PayoutPage",
+    "PayoutState",
+    "PayoutStatus",
+    "PayoutSum",
+    "PayoutSumKind",
     "Problem",
     "ProviderOrder",
     "ProviderOrderType",
@@ -342,6 +399,10 @@ __all__ = (
     "SessionOfEvent",
     "SessionOfEventStatus",
     "SessionStatus",
+    "SettlementException",
+    "SettlementExceptionKind",
+    "SettlementFile",
+    "SettlementFileState",
     "ShownCancellation",
     "ShownDelivery",
     "ShownDeliveryState",
@@ -376,6 +437,9 @@ __all__ = (
     "WholePayment",
     "WholePaymentReviewReasonsItem",
     "WholePaymentStatus",
+    "WholePayout",
+    "WholePayoutState",
+    "WholePayoutStatus",
     "WholeStaffOrder",
     "WholeStaffOrderBuyerType0",
     "WholeStaffOrderDeliveryAddressType0",

@@ -9,7 +9,9 @@ EventObjectType = Literal[
     "listing",
     "order",
     "payment",
+    "payout",
     "refund",
+    "settlement_exception",
     "webhook_endpoint",
 ]
 

@@ -9,7 +9,9 @@ ThinObjectType = Literal[
     "listing",
     "order",
     "payment",
+    "payout",
     "refund",
+    "settlement_exception",
     "webhook_endpoint",
 ]
 

@@ -60,6 +60,7 @@ sender: [broker, worker]
 beat: [broker]
 flower: [broker, flower]
 release: [broker, web, release]
+settlements: [settlements]
 {{- end -}}
 
 {{/* (root, process, name of the ConfigMap) */}}
@@ -84,7 +85,7 @@ release: [broker, web, release]
 
 {{/* Names that are, or look like, secrets; those of numbers of days are none. */}}
 {{- define "checkout.isSecret" -}}
-{{- if and (regexMatch "PASS|SECRET|TOKEN|KEY|CREDENTIAL|HEADERS$|_AUTH$|_DSN$|DATABASE_URL$|(POSTGRES|REDIS|AMQP|RABBITMQ|BROKER).*_UR[IL]$|_WEBHOOK_ID$|^PG" (upper .)) (not (hasSuffix "_DAYS" .)) -}}
+{{- if and (regexMatch "PASS|SECRET|TOKEN|KEY|CREDENTIAL|HEADERS$|_AUTH$|_DSN$|DATABASE_URL$|(POSTGRES|REDIS|AMQP|RABBITMQ|BROKER).*_UR[IL]$|_WEBHOOK_ID$|_REPORTS_|^PG" (upper .)) (not (hasSuffix "_DAYS" .)) -}}
 yes
 {{- end -}}
 {{- end -}}
@@ -112,7 +113,7 @@ yes
 {{- end }}
 {{- end }}
 {{- $lists := dict "pods" .Values.pods.extraEnv }}
-{{- range $process := list "release" "web" "worker" "housekeeping" "sender" "beat" "flower" }}
+{{- range $process := list "release" "web" "worker" "housekeeping" "sender" "beat" "flower" "settlements" }}
 {{- $_ := set $lists $process (index $.Values $process "extraEnv" | default list) }}
 {{- end }}
 {{- range $where, $list := $lists }}

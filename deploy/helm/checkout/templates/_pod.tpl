@@ -98,7 +98,7 @@ topologySpreadConstraints:
 name: {{ $process }}
 image: {{ include "checkout.image" $root | quote }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-command: [checkout, {{ $process }}]
+command: [checkout, {{ $process }}{{ if eq $process "settlements" }}, fetch{{ end }}]
 envFrom:
   {{- include "checkout.envFrom" (list $root $process $settings) | nindent 2 }}
 {{- $env := concat (index . 2) $pods.extraEnv }}

@@ -14,8 +14,6 @@ from flask import Response, request
 
 from checkout_service.api.problems import Problem, TooManyAtOnce, TooManyWaiting, Unavailable
 from checkout_service.api.responses import Finished
-from checkout_service.orders.export import csv_pages
-from checkout_service.orders.searching import OrderFilters
 from checkout_service.server.places import ShareFullError, places
 from checkout_service.server.slots import TooManyWaitingError
 from checkout_service.server.spools import SPOOL_KEY, Spool, SpoolTooLargeError
@@ -34,7 +32,7 @@ class ExportTooLarge(Problem):
     status = 422
     slug = "export-too-large"
     title = "Export too large"
-    default_detail = "These are more orders than one file takes: ask for them in parts, by since and until."
+    default_detail = "These are more rows than one file takes: ask for them in parts, by the list's since and until."
 
 
 class NoRoomForExport(Unavailable):
@@ -43,14 +41,14 @@ class NoRoomForExport(Unavailable):
     default_detail = "The service's disk has no room for a file at this moment: send the same request again."
 
 
-def csv_answer(filters: OrderFilters, *, caller: str | UUID) -> Response:
-    """The lines of all orders that the filters let through, as a file; ``caller`` is who asks, for their share.
+def csv_answer(pages: Iterable[bytes], *, name: str, caller: str | UUID) -> Response:
+    """These pages of CSV as a file of that name; ``caller`` is who asks, for their share of the places.
 
     To HEAD the headers alone, and nothing is read. Raises ExportTooLarge, NoRoomForExport, TooManyAtOnce,
     TooManyWaiting and DatabaseUnavailableError.
     """
     headers = {
-        "Content-Disposition": 'attachment; filename="orders.csv"',
+        "Content-Disposition": f'attachment; filename="{name}"',
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
@@ -59,7 +57,7 @@ def csv_answer(filters: OrderFilters, *, caller: str | UUID) -> Response:
         return Response(headers=headers, content_type=kind)
     try:
         with places().taken({"exports": AT_ONCE, f"exports of {caller}": 1}):
-            spool = _made(filters)
+            spool = _made(pages)
     except ShareFullError:
         raise TooManyAtOnce from None
     request.environ[SPOOL_KEY] = spool
@@ -67,13 +65,13 @@ def csv_answer(filters: OrderFilters, *, caller: str | UUID) -> Response:
     return Finished(spool, headers=headers, content_type=kind)
 
 
-def _made(filters: OrderFilters) -> Spool:
+def _made(pages: Iterable[bytes]) -> Spool:
     try:
         spool = Spool()
     except OSError as error:
         raise NoRoomForExport from error
     try:
-        spool.fill(_in_time(csv_pages(filters)), most_bytes=MOST_BYTES)
+        spool.fill(_in_time(pages), most_bytes=MOST_BYTES)
     except BaseException as error:
         spool.close()
         if isinstance(error, SpoolTooLargeError):

@@ -1,0 +1,184 @@
+"""Fetches Adyen's settlement details reports: those of the next batches by their numbers, and those that webhooks name.
+
+What a webhook names is unsigned, and anybody may have sent it. So nothing of it is used but a file name of a known form
+and a merchant account that is ours; the address is built here, of the host that a setting names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from tempfile import TemporaryFile
+from typing import Final
+from urllib.parse import quote
+
+import httpx
+
+from checkout_service.providers.adapters.adyen.reports import read_report
+from checkout_service.providers.adapters.adyen.reports_options import first_batches, merchant_accounts
+from checkout_service.providers.base import ProviderRefusedError
+from checkout_service.providers.downloads import download
+from checkout_service.providers.reports import FetchContext, Report
+from checkout_service.providers.transport import basic
+from checkout_service.settings.provider_accounts import Account
+
+FILE: Final = re.compile(r"settlement_detail_report(?:_batch_([0-9]{1,9}))?(?:[._-][A-Za-z0-9]{1,40}){0,6}\.csv")
+"""Names of reports: Adyen adds the number of the batch, a date or an id of its own, by how they are made."""
+
+AHEAD: Final = 3
+"""So many numbers without a report in a row, and no further is looked."""
+
+MOST_REQUESTS: Final = 60
+"""By numbers, of one merchant account in one fetch."""
+
+MOST_NOTICES: Final = 8
+"""Of all of them in one fetch: anybody may have sent those."""
+
+MOST_BEYOND: Final = 200
+"""Batches behind one that is missing."""
+
+
+def fetch_reports(context: FetchContext) -> Iterator[Report]:
+    """What is new of each merchant account, by its options (``spec.py``).
+
+    The cursor is JSON: by merchant account the last batch before the first that is missing, and those behind that. A
+    report's name begins with its merchant account, since each counts its own batches: "TulipShopECOM/…_batch_41.csv",
+    and so do ``context.notices``. ``since`` begins with the last batch and goes back until one is older.
+
+    Raises ProviderUnavailableError, ProviderRefusedError and UnreadableReportError. At the end it is refused that a
+    batch is missing while a later one is there: somebody has to have its report made.
+    """
+    accounts = merchant_accounts(context.account.option("reports_accounts") or "")
+    places = _places(context, accounts)
+    with httpx.Client(follow_redirects=False) as client:
+        source = _Source(client, context, places)
+        for account in accounts:
+            if context.since is not None:
+                yield from source.backwards(account)
+            yield from source.by_number(account)
+        yield from source.noticed()
+    missing = [f"batch {(place.last or 0) + 1} of {account}" for account, place in places.items() if place.beyond]
+    if missing:
+        raise ProviderRefusedError(
+            f"no report of {', '.join(missing)}, while a later one is there: have it made in the Customer Area, or set "
+            "ADYEN_REPORTS_FIRST_BATCH to a later one"
+        )
+
+
+@dataclass(slots=True)
+class _Place:
+    """How far a merchant account is: all batches up to ``last`` were fetched, and those of ``beyond``.
+
+    Without a ``first`` that is known, the earliest report that is found is the beginning.
+    """
+
+    last: int | None = None
+    beyond: set[int] = field(default_factory=set)
+
+    def note(self, number: int) -> None:
+        if self.last is None:
+            self.last = number - 1
+        if number > self.last and len(self.beyond) < MOST_BEYOND:
+            self.beyond.add(number)
+        while self.last + 1 in self.beyond:
+            self.last += 1
+            self.beyond.remove(self.last)
+
+
+class _Source:
+    """The reports at one host, and how far we are with them."""
+
+    def __init__(self, client: httpx.Client, context: FetchContext, places: Mapping[str, _Place]) -> None:
+        self._client = client
+        self._context = context
+        self._places = places
+        self._host = (context.account.option("reports_host") or "").rstrip("/")
+        self._headers = _credentials(context.account)
+
+    def by_number(self, account: str) -> Iterator[Report]:
+        """The next batches, until there are none for some numbers."""
+        place = self._places[account]
+        if place.last is None:
+            return
+        number, absent, requests = place.last, 0, 0
+        while absent < AHEAD and requests < MOST_REQUESTS:
+            number += 1
+            name = f"settlement_detail_report_batch_{number}.csv"
+            if number in place.beyond or self._context.is_entered(f"{account}/{name}"):
+                place.note(number)
+                absent = 0
+                continue
+            requests += 1
+            absent += 1
+            for report in self._fetched(account, name, number):
+                absent = 0
+                yield report
+
+    def noticed(self) -> Iterator[Report]:
+        """What webhooks named, the earliest batch first, so that it is the beginning where there is none."""
+        known: dict[tuple[int, str, str], None] = {}
+        for notice in self._context.notices:
+            account, _, name = notice.partition("/")
+            found = FILE.fullmatch(name)
+            if found is not None and account in self._places and len(known) < MOST_NOTICES:
+                known[int(found[1] or 0), account, name] = None
+        for number, account, name in sorted(known):
+            yield from self._fetched(account, name, number)
+
+    def backwards(self, account: str) -> Iterator[Report]:
+        """From the last batch back, as long as they have a line since then."""
+        since, last = self._context.since, self._places[account].last
+        for number in range(last or 0, max(0, (last or 0) - MOST_REQUESTS), -1):
+            is_older = True
+            for report in self._fetched(account, f"settlement_detail_report_batch_{number}.csv", number):
+                yield report
+                made = [payout.issued_at for payout in report.payouts if payout.issued_at is not None]
+                is_older = bool(made) and since is not None and max(made) < since
+            if is_older:
+                return
+
+    def _fetched(self, account: str, name: str, number: int) -> Iterator[Report]:
+        """The report, while it is on disk; nothing where there is none of this name."""
+        url = f"{self._host}/reports/download/MerchantAccount/{quote(account, safe='')}/{quote(name, safe='')}"
+        with TemporaryFile(prefix="checkout-report-") as file:
+            if not download(self._client, url, headers=self._headers, into=file):
+                return
+            report = read_report(file, name=f"{account}/{name}", account="")
+            if number:
+                self._places[account].note(number)
+                report.cursor = _cursor(self._places)
+            yield report
+
+
+def _credentials(account: Account) -> dict[str, str]:
+    key = account.option("reports_key")
+    if key:
+        return {"X-API-Key": key}
+    return basic(account.option("reports_user") or "", account.option("reports_password") or "")
+
+
+def _places(context: FetchContext, accounts: list[str]) -> dict[str, _Place]:
+    """How far each account is: by the cursor, and by the first batch that a setting names where that is later."""
+    known = json.loads(context.cursor) if context.cursor else {}
+    firsts = first_batches(context.account.option("reports_first_batch") or "", accounts)
+    places = {}
+    for account in accounts:
+        held = known.get(account)
+        place = _Place(held["last"], set(held["beyond"])) if held else _Place()
+        first = firsts.get(account)
+        if first is not None and (place.last is None or place.last < first - 1):
+            place.last = first - 1
+            place.beyond = {number for number in place.beyond if number > place.last}
+        places[account] = place
+    return places
+
+
+def _cursor(places: Mapping[str, _Place]) -> str:
+    known = {
+        account: {"last": place.last, "beyond": sorted(place.beyond)}
+        for account, place in sorted(places.items())
+        if place.last is not None
+    }
+    return json.dumps(known, separators=(",", ":"))

@@ -1,0 +1,398 @@
+"""camt.053 (ISO 20022), the statement of a bank: versions 02 to 14 of camt.053.001.
+
+The entry (Ntry) is what was booked; only those of status BOOK are. What its details (TxDtls) say of amounts is used
+where they are in the entry's currency; instructed amounts never are, since they may be in another one. In version 02
+a detail's amount is AmtDtls/TxAmt alone, from 03 on it is its own Amt, which is optional again from 07 on.
+
+Names of people and others' account numbers are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import BinaryIO, Final, NamedTuple
+
+from checkout_service.providers.reports import UnreadableReportError
+from checkout_service.settlements.banks.bookings import (
+    LONGEST_DESCRIPTION,
+    NO_REFERENCES,
+    Booking,
+    Chain,
+    Entry,
+    checked_account,
+    unique_name,
+)
+from checkout_service.settlements.banks.xml_elements import Element, Root, elements
+
+_MESSAGE: Final = re.compile(r"urn:iso:std:iso:20022:tech:xsd:(camt\.05[0-9])\.001\.([0-9]{2})")
+_READ: Final = {f"{version:02}" for version in range(2, 15)}
+_NOT_STATEMENTS: Final = {"camt.052": "a report within the day", "camt.054": "a notice of single entries"}
+
+_NAME_LIST: Final = """
+    Acct AcctSvcrRef AddtlNtryInf AddtlTxInf Amt AmtDtls Bal BkTxCd BookgDt Btch Cd CdOrPrtry CdtDbtInd CdtrRefInf Ccy
+    ClrSysRef Domn Dt DtTm ElctrncSeqNb EndToEndId Fmly IBAN Id InstrId MsgId Ntry NtryDtls NtryRef Othr PgNb PmtInfId
+    Prtry Ref Refs RmtInf RvslInd StmtPgntn Strd Sts SubFmlyCd Tp TxAmt TxDtls TxId Ustrd ValDt
+"""
+_NAMES: Final = frozenset(_NAME_LIST.split())
+_AMOUNT: Final = re.compile(r"\+?(?:[0-9]{1,18}(?:\.[0-9]{0,10})?|\.[0-9]{1,10})")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+_DATE: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+_SIGNS: Final = {"CRDT": 1, "DBIT": -1}
+_OPENING: Final = ("OPBD", "PRCD")
+_CLOSING: Final = ("CLBD",)
+_INTERIM: Final = "ITBD"
+
+
+class _KnownError(Exception):
+    """Ends the reading of a document once its message is known."""
+
+
+class _Detail(NamedTuple):
+    """What is kept of a part of an entry."""
+
+    amount: Decimal | None
+    currency: str
+    sign: int | None
+    bank_ref: str
+    texts: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Balance:
+    code: str
+    currency: str
+    amount: Decimal
+    on: str
+
+
+@dataclass(slots=True)
+class _Page:
+    """A Stmt element, as far as it was read."""
+
+    line: int
+    id: str = ""
+    number: int | None = None
+    page: int = 1
+    account: str = ""
+    balances: list[_Balance] = field(default_factory=list)
+
+
+def version_of(file: BinaryIO) -> str:
+    """Which message a document is: ``camt.053.001.08``. Raises UnreadableReportError where it is none that is read."""
+
+    def note(root: Root) -> None:
+        raise _KnownError(_check(root))
+
+    try:
+        for _ in elements(file, check=note, containers=(), names=(), reduce={}):
+            pass
+    except _KnownError as known:
+        return str(known)
+    raise UnreadableReportError("the XML is no camt.053")
+
+
+def entries(
+    file: BinaryIO, *, account: str, used: set[tuple[str, str]], finished: Callable[[Chain], None]
+) -> Iterator[Entry]:
+    """The booked entries of a document, each with the statement, or the chain of pages, that it is part of.
+
+    ``used`` are the names of statements that this file had before, by account. ``finished`` gets each chain once all of
+    it was read. Raises UnreadableReportError.
+    """
+    chains = _Chains(account, used, finished)
+    for container, element in elements(
+        file,
+        check=_check,
+        containers=("Stmt",),
+        names=_NAMES,
+        reduce={"TxDtls": _detail_of},
+    ):
+        if not element.name:
+            chains.begin(_Page(line=element.line))
+        elif container == "Stmt" and element.name == "Ntry":
+            booked = _bookings(element, chains.of_entry().account)
+            if booked:
+                yield Entry(chains.of_entry(), _is_reversal(element), booked)
+        else:
+            chains.say(element)
+    chains.end()
+
+
+def _check(root: Root) -> str:
+    namespace, _, name = root.root.rpartition(" ")
+    match = _MESSAGE.fullmatch(namespace)
+    if name != "Document" or match is None:
+        raise UnreadableReportError("the XML is no camt.053")
+    kind, version = match.groups()
+    if kind in _NOT_STATEMENTS:
+        raise UnreadableReportError(f"this is {kind}, {_NOT_STATEMENTS[kind]}: statements are camt.053")
+    if kind != "camt.053" or root.message != f"{namespace} BkToCstmrStmt":
+        raise UnreadableReportError("the XML is no camt.053")
+    if version not in _READ:
+        raise UnreadableReportError(f"camt.053.001.{version} is not read: versions 02 to 14 are")
+    return f"camt.053.001.{version}"
+
+
+class _Chains:
+    """Puts pages into chains, by account and name, while they come."""
+
+    def __init__(self, account: str, used: set[tuple[str, str]], finished: Callable[[Chain], None]) -> None:
+        self._account = account
+        self._finished = finished
+        self._used = used
+        self._page: _Page | None = None
+        self._chain: Chain | None = None
+        self._id = ""
+        self._balances: list[_Balance] = []
+        self._is_placed = False
+
+    def begin(self, page: _Page) -> None:
+        self._place()
+        self._page, self._is_placed = page, False
+
+    def say(self, element: Element) -> None:
+        """What a statement says of itself, before its entries."""
+        page = self._page
+        if page is None:
+            return
+        if element.name == "Id":
+            page.id = element.text
+        elif element.name == "ElctrncSeqNb":
+            page.number = int(element.text) if element.text.isdecimal() and len(element.text) <= 18 else None
+        elif element.name == "StmtPgntn":
+            number = element.text_at("PgNb")
+            page.page = int(number) if number.isdecimal() and len(number) <= 5 else 1
+        elif element.name == "Acct":
+            page.account = element.text_at("Id", "IBAN") or element.text_at("Id", "Othr", "Id")
+        elif element.name == "Bal":
+            page.balances.append(_balance_of(element))
+            if self._is_placed:
+                self._balances.append(page.balances[-1])
+
+    def of_entry(self) -> Chain:
+        """The chain that the entries of the current page are part of."""
+        self._place()
+        if self._chain is None:
+            raise UnreadableReportError("an entry is part of no statement")
+        return self._chain
+
+    def end(self) -> None:
+        self._place()
+        self._finish()
+
+    def _place(self) -> None:
+        page = self._page
+        if page is None or self._is_placed:
+            return
+        self._is_placed = True
+        # From version 11 on it may be left out.
+        if not (page.account or self._account):
+            raise UnreadableReportError("a statement names no account", line=page.line)
+        account = checked_account(page.account or self._account, self._account, line=page.line)
+        chain = self._chain
+        is_closed = any(balance.code in _CLOSING for balance in self._balances)
+        is_same = chain is not None and (chain.account, self._id) == (account, page.id)
+        if is_same and (page.page > 1 or not is_closed):
+            self._balances.extend(page.balances)
+            return
+        self._finish()
+        days = sorted(balance.on for balance in page.balances if balance.on)
+        name = unique_name(
+            " ".join(filter(None, (page.id, days[-1] if days else ""))) or "statement", account, self._used
+        )
+        self._chain = Chain(account=account, name=name, number=page.number)
+        self._id = page.id
+        self._balances = list(page.balances)
+
+    def _finish(self) -> None:
+        chain, self._chain = self._chain, None
+        if chain is None:
+            return
+        for currency in dict.fromkeys(balance.currency for balance in self._balances):
+            own = [balance for balance in self._balances if balance.currency == currency]
+            opening = next((found for code in _OPENING if (found := _earliest(own, code))), None)
+            closing = next((found for code in _CLOSING if (found := _latest(own, code))), None)
+            interim = [balance for balance in own if balance.code == _INTERIM]
+            if opening is None and interim and own[0].code == _INTERIM:
+                opening = interim.pop(0)
+            if closing is None and interim:
+                closing = interim[-1]
+            if opening is not None:
+                chain.opening[currency] = opening.amount
+            if closing is not None:
+                chain.closing[currency] = closing.amount
+        self._finished(chain)
+
+
+def _earliest(balances: list[_Balance], code: str) -> _Balance | None:
+    return min((balance for balance in balances if balance.code == code), key=lambda found: found.on, default=None)
+
+
+def _latest(balances: list[_Balance], code: str) -> _Balance | None:
+    return max(
+        (balance for balance in reversed(balances) if balance.code == code), key=lambda found: found.on, default=None
+    )
+
+
+def _balance_of(element: Element) -> _Balance:
+    amount, currency = _amount_of(element, element.line)
+    day = element.text_at("Dt", "Dt") or element.text_at("Dt", "DtTm")
+    return _Balance(
+        code=element.text_at("Tp", "CdOrPrtry", "Cd"),
+        currency=currency,
+        amount=_sign_of(element, element.line) * amount,
+        on=day[:10],
+    )
+
+
+def _is_reversal(entry: Element) -> bool:
+    return entry.text_at("RvslInd") in {"true", "1"}
+
+
+def _bookings(entry: Element, account: str) -> list[Booking]:
+    """What an entry brought: itself, or its parts, and what is between their sum and it. Empty if not booked."""
+    if (entry.text_at("Sts", "Cd") or entry.text_at("Sts")) != "BOOK":
+        return []
+    amount, currency = _amount_of(entry, entry.line)
+    sign = _sign_of(entry, entry.line)
+    total = sign * amount
+    words = entry.text_at("BookgDt", "Dt") or entry.text_at("BookgDt", "DtTm")
+    value = entry.text_at("ValDt", "Dt") or entry.text_at("ValDt", "DtTm")
+    if not (words or value):
+        raise UnreadableReportError("an entry has no date of booking", line=entry.line)
+    booked_at = _instant(words or value, entry.line)
+    if value:
+        _instant(value, entry.line)
+    value_on = date.fromisoformat(value[:10]) if value else None
+    details = [
+        element.value
+        for group in entry.all("NtryDtls")
+        for element in group.all("TxDtls")
+        if isinstance(element.value, _Detail)
+    ]
+    more = entry.text_at("AddtlNtryInf")
+    batch = tuple(found for group in entry.all("NtryDtls") if (found := group.text_at("Btch", "PmtInfId")))
+    bank_ref = _reference(entry.text_at("AcctSvcrRef"))
+
+    def booking(part: Decimal, place: str, texts: tuple[str, ...], own_ref: str = "") -> Booking:
+        return Booking(
+            account=account,
+            currency=currency,
+            amount=part,
+            booked_at=booked_at,
+            booked_local=words or value,
+            value_on=value_on,
+            provider_type=_type_of(entry),
+            bank_ref=bank_ref or own_ref,
+            entry_number=_reference(entry.text_at("NtryRef")),
+            place=place,
+            texts=texts,
+        )
+
+    parts = [
+        (detail.sign or sign) * detail.amount
+        for detail in details
+        if detail.amount is not None and detail.currency == currency
+    ]
+    if not details or len(parts) < len(details) or (len(details) == 1 and parts[0] == total):
+        texts = (*(text for detail in details for text in detail.texts), *batch, more)
+        return [booking(total, "", texts, next((detail.bank_ref for detail in details if detail.bank_ref), ""))]
+    booked = [
+        booking(part, str(number), (*detail.texts, *batch, more), detail.bank_ref)
+        for number, (part, detail) in enumerate(zip(parts, details, strict=True), start=1)
+    ]
+    rest = total - sum(parts, Decimal(0))
+    if rest:
+        booked.append(booking(rest, "rest", ("charges, or what the parts of an entry leave of it",)))
+    return booked
+
+
+def _detail_of(element: Element) -> _Detail:
+    found = element.first("Amt") or element.first("AmtDtls", "TxAmt", "Amt")
+    amount, currency = (None, "") if found is None else _plain_amount(found, element.line)
+    references = [
+        _reference(element.text_at("Refs", name))
+        for name in ("EndToEndId", "InstrId", "TxId", "ClrSysRef", "PmtInfId", "MsgId")
+    ]
+    remittance = element.first("RmtInf")
+    free, structured = [], []
+    if remittance is not None:
+        free = [" ".join(text for each in remittance.all("Ustrd") if (text := each.text))]
+        structured = [
+            _reference(reference) for each in remittance.all("Strd") if (reference := each.text_at("CdtrRefInf", "Ref"))
+        ]
+    texts = [*free, *structured, *references, element.text_at("AddtlTxInf")]
+    kept, size = [], 0
+    for text in texts:
+        if text and size < LONGEST_DESCRIPTION:
+            kept.append(text[:LONGEST_DESCRIPTION])
+            size += len(text)
+    return _Detail(
+        amount=amount,
+        currency=currency,
+        sign=_SIGNS.get(element.text_at("CdtDbtInd")),
+        bank_ref=_reference(element.text_at("Refs", "AcctSvcrRef")),
+        texts=tuple(kept),
+    )
+
+
+def _reference(text: str) -> str:
+    return "" if text.upper() in NO_REFERENCES else text
+
+
+def _type_of(entry: Element) -> str:
+    domain = (
+        entry.text_at("BkTxCd", "Domn", "Cd"),
+        entry.text_at("BkTxCd", "Domn", "Fmly", "Cd"),
+        entry.text_at("BkTxCd", "Domn", "Fmly", "SubFmlyCd"),
+    )
+    return "/".join(filter(None, domain)) or entry.text_at("BkTxCd", "Prtry", "Cd")
+
+
+def _sign_of(element: Element, line: int) -> int:
+    text = element.text_at("CdtDbtInd")
+    if text not in _SIGNS:
+        raise UnreadableReportError(f"{element.name} says neither CRDT nor DBIT", line=line)
+    return _SIGNS[text]
+
+
+def _amount_of(element: Element, line: int) -> tuple[Decimal, str]:
+    found = element.first("Amt")
+    if found is None:
+        raise UnreadableReportError(f"{element.name} has no amount", line=line)
+    return _plain_amount(found, line)
+
+
+def _plain_amount(found: Element, line: int) -> tuple[Decimal, str]:
+    text, currency = found.text, found.currency.strip()
+    if not _AMOUNT.fullmatch(text):
+        raise UnreadableReportError(f"{text[:40]!r} is no amount", line=line)
+    if not _CURRENCY.fullmatch(currency):
+        raise UnreadableReportError(f"{currency[:40]!r} is no currency", line=line)
+    return Decimal(text), currency
+
+
+def _instant(text: str, line: int) -> datetime:
+    """The moment, in UTC; a date is its beginning, and what names no zone is read as UTC."""
+    match = _DATE.fullmatch(text)
+    if match is None:
+        raise UnreadableReportError(f"{text[:40]!r} is no date", line=line)
+    try:
+        day, time, fraction, zone = match.groups()
+        # Midnight may be written as the end of a day.
+        is_end = time == "24:00:00"
+        words = f"{day}T{'00:00:00' if is_end or not time else time}.{(fraction or '')[:6].ljust(6, '0')}"
+        moment = datetime.fromisoformat(words).replace(tzinfo=UTC)
+        if is_end:
+            moment += timedelta(days=1)
+        if time and zone and zone != "Z":
+            moment = moment.replace(tzinfo=datetime.fromisoformat(f"2000-01-01T00:00:00{zone}").tzinfo)
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UnreadableReportError(f"{text[:40]!r} is no date", line=line) from None

@@ -1,0 +1,120 @@
+"""What the commands about settled money share: their settings and connection, and what fails in them as a sentence."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import click
+import psycopg
+from psycopg import errors
+
+from checkout_service.command_options import kept, os_user, printable
+from checkout_service.database.connections import UnconfirmedCommitError
+from checkout_service.database.logging_in import why as why_not
+from checkout_service.settings.errors import SettingsError
+from checkout_service.settings.settlements import SettlementsSettings
+from checkout_service.settlements.connecting import SettlementsConnection, connect
+from checkout_service.settlements.readers import report_forms
+
+INTERRUPTED: Final = 128 + signal.SIGINT
+"""The exit status of a command that Ctrl-C ended, as a shell's."""
+
+ENDED: Final = 128 + signal.SIGTERM
+
+LONGEST_OPERATOR: Final = 200
+LONGEST_WHY: Final = 2000
+"""Characters that the audit takes of each (checkout_service/commands/models.py, which the database has as well)."""
+
+operator_option = click.option("--operator", help="Who you are, for the audit; by default the operating system's user.")
+why_option = click.option("--why", required=True, help="Why, in your own words, for the audit.")
+
+
+class SettlementCommands(click.Group):
+    """Commands that need the database alone. Ctrl-C leaves nothing half done, and ends them with 130."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        signal.signal(signal.SIGTERM, _end)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted: what was not through is not there; what was entered before stays.", err=True)
+            raise SystemExit(INTERRUPTED) from None
+
+
+@contextmanager
+def settled() -> Iterator[tuple[SettlementsSettings, SettlementsConnection]]:
+    """The settings, and a connection that ends with the block. Raises ClickException for whatever is wrong there."""
+    try:
+        settings = SettlementsSettings.from_environment(report_forms())
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+    try:
+        connection = connect(settings)
+    except psycopg.OperationalError as error:
+        message = f"The database cannot be reached by SETTLEMENTS_DATABASE_URL: {why_not(error)}."
+        raise click.ClickException(message) from error
+    try:
+        with connection:
+            yield settings, connection
+    except errors.UndefinedTable as error:
+        message = "The database lacks what this release needs: migrate first (checkout release)."
+        raise click.ClickException(message) from error
+    except errors.InsufficientPrivilege as error:
+        message = (
+            f"The role of SETTLEMENTS_DATABASE_URL may not do this ({_first_line(error)}): it has to be the role "
+            "PREFIX_settlements, which `checkout database init` makes."
+        )
+        raise click.ClickException(message) from error
+    except errors.LockNotAvailable as error:
+        message = "Another command is entering settled money: nothing was done. Try again when it is through."
+        raise click.ClickException(message) from error
+    except UnconfirmedCommitError as error:
+        message = f"Nobody knows whether it will last: {error}. Run it again: what is there already is found again."
+        raise click.ClickException(message) from error
+    except psycopg.Error as error:
+        away = connection.closed
+        message = f"The database {'went away' if away else 'refused'}: {_first_line(error)}. Nothing is half done."
+        raise click.ClickException(message) from error
+
+
+def by(operator: str | None) -> str:
+    """Who it is, for the audit."""
+    return printable(kept(operator or os_user()))[:LONGEST_OPERATOR]
+
+
+def because(why: str) -> str:
+    """Why, for the audit. Raises UsageError where it says nothing."""
+    text = kept(why).strip()
+    if not text:
+        raise click.UsageError("--why: say why.")
+    return text[:LONGEST_WHY]
+
+
+def watched(name: str, lines: int) -> None:
+    """Show at a terminal how far a report is read; nobody else wants to know."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{shown(name)}: {lines} lines read", nl=False, err=True)
+
+
+def watched_no_more() -> None:
+    """Begin a new line where ``watched`` wrote one."""
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", nl=False, err=True)
+
+
+def shown(text: str, most: int = 200) -> str:
+    """A text from outside, as a terminal may have it."""
+    return printable(text)[:most]
+
+
+def _end(_signal: int, _frame: Any) -> None:
+    """An end that undoes what is not through, and gives back what others wait for."""
+    sys.exit(ENDED)
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return shown(str(error.diag.message_primary or error).partition("\n")[0], 300)

@@ -1,0 +1,160 @@
+"""``checkout settlements import``: files of providers and banks, each entered whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import closing
+from io import BufferedReader
+from pathlib import Path
+from typing import Final
+
+import click
+
+from checkout_service.command_options import kept
+from checkout_service.providers.registry import ProviderSpecError
+from checkout_service.providers.reports import LARGEST_FILE, ReadReport, UnreadableReportError
+from checkout_service.settlement_words import EXCEPTIONS, FileState
+from checkout_service.settlements.command_context import (
+    by,
+    operator_option,
+    settled,
+    shown,
+    watched,
+    watched_no_more,
+)
+from checkout_service.settlements.connecting import SettlementsConnection
+from checkout_service.settlements.entered import Entered, FileOfAnotherError
+from checkout_service.settlements.entering import enter
+from checkout_service.settlements.presenting import residue_line
+from checkout_service.settlements.readers import NoReportsError, reader_of
+from checkout_service.spellings import fault_of_subject
+
+_PACKED: Final = {
+    b"\x1f\x8b": "compressed by gzip",
+    b"PK\x03\x04": "a ZIP or Excel file",
+    b"BZh": "compressed by bzip2",
+}
+"""How files begin that hold others: what is in them may be any size."""
+
+
+class BadFileError(Exception):
+    """A file that is not even looked into; the message says why."""
+
+
+@click.command("import")
+@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--provider", required=True, help="Whose files they are: a provider, or bank.")
+@click.option(
+    "--account", default="", help="The account there, or the IBAN, where the files do not say it or one is expected."
+)
+@operator_option
+def import_files(files: tuple[Path, ...], provider: str, account: str, operator: str | None) -> None:
+    """Enter reports of a provider, or statements of a bank, out of files: each whole, or nothing of it.
+
+    A file that does not prove itself is kept and held: nothing of it is matched until a later file resolves it, or
+    somebody accepts it. The same file again changes nothing. Files are plain (no archives), of at most 512 MiB, and no
+    pipes, since a file is read twice.
+
+    Exits with 1 at the first unreadable line, with its number, and where a file is held; with 130 after Ctrl-C. Of
+    several files each counts by itself.
+    """
+    try:
+        read = reader_of(provider)
+    except NoReportsError as error:
+        raise click.UsageError(f"--provider: {shown(str(error), 500)}.") from error
+    except ProviderSpecError as error:
+        raise click.ClickException(str(error)) from error
+    account = kept(account)
+    if account and (fault := fault_of_subject(account)):
+        raise click.UsageError(f"--account: it {fault}.")
+    is_good = True
+    with settled() as (_settings, connection):
+        for file in files:
+            try:
+                entered = _entered(connection, file, read, provider=provider, account=account, operator=by(operator))
+            except (BadFileError, UnreadableReportError, FileOfAnotherError, OSError) as error:
+                watched_no_more()
+                click.echo(f"{shown(str(file))}: {shown(str(error), 1000)}. Nothing of it was entered.", err=True)
+                is_good = False
+            else:
+                watched_no_more()
+                _tell(shown(str(file)), entered)
+                is_good &= entered.state is not FileState.HELD
+    if not is_good:
+        raise SystemExit(1)
+
+
+def _entered(
+    connection: SettlementsConnection, path: Path, read: ReadReport, *, provider: str, account: str, operator: str
+) -> Entered:
+    name = kept(path.name)
+    with closing(_opened(path)) as file:
+        report = read(file, name=name, account=account)
+        return enter(
+            connection,
+            report,
+            provider=provider,
+            account=account,
+            operator=operator,
+            progress=lambda lines: watched(name, lines),
+        )
+
+
+def _opened(path: Path) -> BufferedReader:
+    """The file, at its beginning. Raises BadFileError for whatever cannot be one of these."""
+    try:
+        # A pipe that nobody writes to would never open.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise BadFileError(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadFileError("it is no regular file: save what it gives into one")
+    file = os.fdopen(descriptor, "rb")
+    fault = _fault(file)
+    if fault:
+        file.close()
+        raise BadFileError(fault)
+    return file
+
+
+def _fault(file: BufferedReader) -> str | None:
+    size = os.fstat(file.fileno()).st_size
+    if size == 0:
+        return "it is empty"
+    if size > LARGEST_FILE:
+        return f"it has {size} bytes, more than the {LARGEST_FILE >> 20} MiB of a report"
+    packed = next((words for magic, words in _PACKED.items() if file.peek(4).startswith(magic)), None)
+    return f"it is {packed}: unpack it, or save it as CSV, first" if packed else None
+
+
+def _tell(name: str, entered: Entered) -> None:
+    if entered.is_known:
+        how = {
+            FileState.ENTERED: "was entered before",
+            FileState.HELD: "is known and held",
+            FileState.SUPERSEDED: "is known, and a later file took its place",
+        }[entered.state]
+        click.echo(f"{name}: {how} ({entered.file_id}); nothing changed")
+    elif entered.state is FileState.ENTERED:
+        gone = f", {entered.withdrawn} withdrawn" if entered.withdrawn else ""
+        kinds = "".join(
+            f", {count} {state.value}" for state, count in sorted(entered.by_state.items()) if state in EXCEPTIONS
+        )
+        click.echo(f"{name}: entered: {entered.rows} lines, {entered.new} new, {entered.known} known{gone}{kinds}")
+    if entered.state is FileState.HELD:
+        click.echo(
+            f"{name}: held ({entered.file_id}): it does not prove itself, and nothing of it is entered.", err=True
+        )
+        for residue in entered.residues:
+            click.echo(f"  {residue_line(residue)}", err=True)
+        for fault in entered.faults:
+            click.echo(f"  {shown(fault, 500)}", err=True)
+        click.echo(
+            "  Import what is missing, or the file as it was issued again; or accept it: checkout settlements accept "
+            f"{entered.file_id} --residue --why …",
+            err=True,
+        )
+    for resolved in entered.retried:
+        click.echo(f"{name}: {resolved}, which was held, is entered by it")

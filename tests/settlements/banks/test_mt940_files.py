@@ -1,0 +1,273 @@
+"""MT940 as banks write it: marks, dates without a year, texts in pieces, pages; and what contradicts itself."""
+
+from __future__ import annotations
+
+import logging
+import re
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checkout_service.providers.reports import UnreadableReportError
+from checkout_service.settlement_words import EntryKind
+from tests.settlements.banks.documents import IBAN, is_proved, mt940, read
+from tests.settlements.banks.samples import DUTCH, GERMAN
+
+SAMPLES = [DUTCH, GERMAN]
+
+
+def entry(mark_and_amount: str, text: str = "", *, dates: str = "2611271127", rest: str = "NTRFNONREF//B1") -> str:
+    return f":61:{dates}{mark_and_amount}{rest}" + (f"\n:86:{text}" if text else "")
+
+
+def test_a_dutch_text_keeps_its_references_and_no_names() -> None:
+    report, lines = read(DUTCH)
+    assert [(str(line.net), line.description, line.provider_type) for line in lines] == [
+        ("49.70", "MADEUP-E2E-1 | TULIP SHOP", "NTRF"),
+        ("-60.00", "made-up reversal of a credit", "NTRF"),
+    ]
+    assert (lines[0].account, lines[0].currency, lines[0].kind) == (IBAN, "EUR", EntryKind.BANK)
+    assert (lines[1].occurred_local, str(lines[1].available_on)) == ("2026-11-27", "2026-11-20")
+    assert (report.form, is_proved(report, lines)) == ("mt940", True)
+
+
+def test_a_german_text_is_put_together_across_its_pieces() -> None:
+    report, lines = read(GERMAN)
+    assert [(str(line.net), line.description, line.account) for line in lines] == [
+        ("90.09", "TX900000000041XT batch 41, TulipShopECOM | MADEUP-E2E-2 | GUTSCHRIFT", "00000000/0000000001"),
+        ("-60.00", "made-up reversal | STORNO", "00000000/0000000001"),
+    ]
+    assert is_proved(report, lines)
+
+
+def test_a_german_account_is_named_by_the_operator_and_an_iban_is_compared() -> None:
+    assert {line.account for line in read(GERMAN, account="DE00 MADE")[1]} == {"DE00MADE"}
+    assert {line.account for line in read(DUTCH, account=IBAN.lower())[1]} == {IBAN}
+    with pytest.raises(UnreadableReportError, match="is of account NL00MADE0000000001"):
+        read(DUTCH, account="DE00 MADE")
+
+
+@pytest.mark.parametrize("content", SAMPLES)
+def test_a_file_with_one_cent_more_one_entry_twice_or_one_less_does_not_prove_itself(content: str) -> None:
+    assert is_proved(*read(content))
+    for found in re.findall(r":61:.*?(?=\n:6)", content, re.DOTALL):
+        assert not is_proved(*read(content.replace(found, re.sub(r",(\d)\d", r",\g<1>1", found, count=1))))
+        assert not is_proved(*read(content.replace(found, f"{found}\n{found}")))
+        assert not is_proved(*read(content.replace(f"{found}\n", "")))
+
+
+@pytest.mark.parametrize(
+    ("text", "net"),
+    [
+        ("C60,00", "60.00"),
+        ("D60,00", "-60.00"),
+        ("RC60,00", "-60.00"),
+        ("RD60,00", "60.00"),
+        ("CR60,00", "60.00"),
+        ("DR60,00", "-60.00"),
+        ("RCR60,00", "-60.00"),
+        ("RDR60,00", "60.00"),
+        ("C60,", "60"),
+        ("C60", "60"),
+        ("C,5", "0.5"),
+        ("c60,00", "60.00"),
+        ("rc60,00", "-60.00"),
+        ("C 60,00", "60.00"),
+        ("D-104,12", "-104.12"),
+    ],
+)
+def test_marks_and_amounts(text: str, net: str) -> None:
+    closing = f"C261127EUR{1000 + Decimal(net)}".replace(".", ",")
+    report, lines = read(mt940(entry(text), closing=closing))
+    assert [line.net for line in lines] == [Decimal(net)]
+    assert is_proved(report, lines)
+
+
+def test_a_minus_sign_counts_where_only_so_the_balances_hold() -> None:
+    report, lines = read(mt940(entry("D-104,12"), entry("C1,00"), closing="C261127EUR1105,12"))
+    assert [str(line.net) for line in lines] == ["104.12", "1.00"]
+    assert is_proved(report, lines)
+    assert "opposite sign" in report.sections[0].rule
+
+
+@pytest.mark.parametrize(
+    ("dates", "day"),
+    [
+        ("2612311231", "2026-12-31"),
+        ("2612310101", "2027-01-01"),
+        ("2701011231", "2026-12-31"),
+        ("270101", "2027-01-01"),
+        ("270101    ", "2027-01-01"),
+        ("2402290301", "2024-03-01"),
+    ],
+)
+def test_a_booking_over_new_year_has_the_year_of_its_day(dates: str, day: str) -> None:
+    [line] = read(mt940(entry("C1,00", dates=dates), closing="C270102EUR1001,00"))[1]
+    assert (line.occurred_local, line.occurred_at.isoformat()) == (day, f"{day}T00:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "description"),
+    [
+        ("free text of a bank", "free text of a bank"),
+        ("0123456789" * 6 + "TX900\n000000041XT", "0123456789" * 6 + "TX900000000041XT"),
+        ("one line\nand another", "one line and another"),
+        ("/TRTP/SEPA/IBAN/GB82WEST12345698765432/NAME/ANN EXAMPLE/REMI/R1/EREF/NOTPROVIDED", "SEPA | R1"),
+        ("paid from GB82WEST12345698765432 by hand", "paid from IBAN by hand"),
+        (
+            "166?00CREDIT?20EREF+E1?21SVWZ+Ref?22erence 1?31GB82WEST12345698765432?32ANN EXAMPLE",
+            "Reference 1 | E1 | CREDIT",
+        ),
+        ("166?00CREDIT?20no keyword", "no keyword | CREDIT"),
+        ("Straße\nCafé", "Straße Café"),
+        ("a line\n:99:that looks like a field", "a line :99:that looks like a field"),
+        ("a line\n:61X:that looks like an entry", "a line :61X:that looks like an entry"),
+        ("", ""),
+    ],
+)
+def test_texts(text: str, description: str) -> None:
+    [line] = read(mt940(entry("C1,00", text), closing="C261127EUR1001,00"))[1]
+    assert line.description == description
+
+
+@pytest.mark.parametrize(
+    ("rest", "description"),
+    [
+        ("NTRFREF 1//B1", "REF 1"),
+        ("NTRFREF 1//B1\nmore of it", "REF 1 | more of it"),
+        ("NTRF" + "R" * 30 + "//" + "B" * 40 + "\nmore", "R" * 30 + " | more"),
+        ("NMSC", ""),
+        ("N166NONREF", ""),
+    ],
+)
+def test_references_of_an_entry(rest: str, description: str) -> None:
+    [line] = read(mt940(entry("C1,00", rest=rest), closing="C261127EUR1001,00"))[1]
+    assert line.description == description
+
+
+def test_an_entry_without_a_text_has_not_that_of_the_next() -> None:
+    _, lines = read(mt940(entry("C1,00"), entry("C2,00", "two"), closing="C261127EUR1003,00"))
+    assert [line.description for line in lines] == ["", "two"]
+
+
+def page(number: str, opening: str, closing: str, *entries: str, account: str = IBAN) -> str:
+    return "\n".join(
+        (":20:X", f":25:{account}EUR", f":28C:{number}", f":60{opening}", *entries, f":62{closing}", "-", "")
+    )
+
+
+def test_pages_prove_themselves_together_and_follow_one_another() -> None:
+    pages = [
+        page("228/1", "F:C261126EUR100,00", "M:C261127EUR105,00", entry("C5,00")),
+        page("228/2", "M:C261127EUR105,00", "M:C261127EUR111,00", entry("C6,00", rest="NTRFNONREF//B2")),
+        page("228/3", "M:C261127EUR111,00", "F:C261127EUR118,00", entry("C7,00", rest="NTRFNONREF//B3")),
+    ]
+    report, lines = read("".join(pages))
+    assert [section.expected for section in report.sections] == [{"EUR": 18}]
+    assert is_proved(report, lines)
+    assert read(pages[0] + pages[2])[0].faults == [
+        f"a page of 228 2026-11-26 of {IBAN} does not open with what the one before closed with"
+    ]
+    assert not is_proved(*read(pages[0] + pages[2]))
+
+
+def test_several_statements_and_accounts_of_one_file() -> None:
+    content = (
+        page("1/1", "F:C261126EUR100,00", "F:C261126EUR105,00", entry("C5,00"))
+        + page("2/1", "F:C261126EUR105,00", "F:C261127EUR100,00", entry("D5,00"))
+        + page("1/1", "F:D261126EUR100,00", "F:C261126EUR5,00", entry("C105,00"), account="NL00MADE0000000002")
+    )
+    report, lines = read(content)
+    assert [(section.account[-1], section.name) for section in report.sections] == [
+        ("1", "1 2026-11-26"),
+        ("1", "2 2026-11-26"),
+        ("2", "1 2026-11-26"),
+    ]
+    assert is_proved(report, lines)
+    assert read(content.replace("F:C261126EUR105,00\n:61", "F:C261126EUR104,00\n:61"))[0].faults != []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        DUTCH.replace("\n", "\r\n").encode(),
+        DUTCH.replace("\n", "\r").encode(),
+        b"\xef\xbb\xbf" + DUTCH.encode(),
+        DUTCH.replace("TULIP SHOP", "Blumenl\u00e4den").encode("latin-1"),
+        DUTCH.replace("TULIP SHOP", "Blumenl\u00e4den").encode(),
+        ("ABNANL2A\n940\nABNANL2A\n" + DUTCH).encode(),
+        (
+            "{1:F01MADEUPXXXXXX0000000000}{2:O9400000000000MADEUPXXXXXX00000000000000000000N}{3:{108:X}}{4:\n"
+            + DUTCH.removesuffix("-\n")
+            + "-}{5:{CHK:0}}\n"
+        ).encode(),
+        ("{1:F01MADEUPXXXXXX0000000000}{2:I940MADEUPXXXXXXN}{4:" + DUTCH + "-}").encode(),
+    ],
+)
+def test_line_ends_encodings_and_wrappers(content: bytes) -> None:
+    report, lines = read(content)
+    assert [str(line.net) for line in lines] == ["49.70", "-60.00"]
+    assert lines[0].description.split(" | ")[1] in {"TULIP SHOP", "Blumenl\u00e4den"}
+    assert is_proved(report, lines)
+
+
+def test_a_thousand_entries_are_read_some_at_a_time() -> None:
+    entries = [entry("C1,00", f"text {number}", rest=f"NTRFNONREF//B{number}") for number in range(1001)]
+    report, lines = read(mt940(*entries, closing="C261127EUR2001,00"))
+    assert [line.description for line in lines] == [f"text {number}" for number in range(1001)]
+    assert is_proved(report, lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (mt940(":61:text"), "line 5: :61: is no entry"),
+        (mt940(":61:2611271127C49,70"), "line 5: :61: is no entry"),
+        (mt940(entry("X1,00")), "line 5: :61: is no entry"),
+        (mt940(entry("C1,00,0")), "line 5: :61: is no entry"),
+        (mt940(entry("C1.000,00")), "line 5: :61: is no entry"),
+        (mt940(entry("C1,00"), entry("C1,00", dates="2613011301")), "line 6: the field cannot be read"),
+        (mt940(entry("C1,00", dates="2611271131")), "line 5: the field cannot be read"),
+        (mt940(opening="X261126EUR1,00"), ":60F: is no balance"),
+        (mt940(opening="C261326EUR1,00"), "the field cannot be read"),
+        (mt940(closing="C261126EU1,00"), ":62F: is no balance"),
+        (mt940().replace(f":25:{IBAN}EUR\n", ""), "names no account"),
+        (mt940(entry("C1,00")).replace(":60F:C261126EUR1000,00\n", ""), "no opening balance"),
+        ("{1:F01X}{2:O942X}{4:\n" + mt940(), "other than MT940"),
+        (mt940(entry("C1,00", "x" * 5000)), "more than 4096 characters"),
+        (mt940(entry("C1,00", "\n".join(["x" * 1000] * 40))), "is too long"),
+        (mt940(entry("C1,00"), *[":86:x"] * 200), "the text of an entry is too long"),
+        (mt940(entry("C1,00", rest="NTRF\na\nb")), "line 5: :61: is no entry"),
+    ],
+)
+def test_what_is_none_is_refused_in_words(content: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG), pytest.raises(UnreadableReportError) as refused:
+        read(content)
+    assert words in str(refused.value)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"text", b"%PDF-1.7", b"a;b;c\n1;2;3\n", b":86:alone", b"\x00" * 100])
+def test_a_file_of_another_kind_is_refused_at_once(content: bytes) -> None:
+    with pytest.raises(UnreadableReportError, match=r"file is empty|no statement of a bank"):
+        read(content)
+
+
+def test_a_text_that_is_the_name_of_a_file_is_not_opened(tmp_path: object) -> None:
+    assert len(read(mt940(entry("C1,00", str(tmp_path)), closing="C261127EUR1001,00"))[1]) == 1
+
+
+@given(st.sampled_from([sample.encode() for sample in SAMPLES]), st.data())
+def test_any_change_is_read_or_refused_in_words(content: bytes, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(content)))
+    length = data.draw(st.integers(0, 40))
+    pieces = [b"\n", b":", b":61:", b":86:", b"?", b"\n:60F:", b",", b"//", b"-\n", b"\r", b"\x00", b"{4:", b"9999"]
+    instead = data.draw(st.one_of(st.binary(max_size=8), st.sampled_from(pieces)))
+    try:
+        report, lines = read(content[:start] + instead + content[start + length :])
+    except UnreadableReportError:
+        return
+    assert all(line.net == line.gross and line.currency for line in lines)
+    assert report.sections

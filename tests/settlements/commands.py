@@ -1,0 +1,71 @@
+"""``checkout settlements`` as real processes, beside a provider whose reports lie in a folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from tests.conftest import ROOT, Servers
+from tests.providers.adding.added import write_distribution
+
+GOOD = "payout po_1 18.30\ntxn_1 capture 20.00 0.70\ntxn_2 fee -1.00 0\n"
+"""A report that adds up: a capture that nobody here knows, and a fee of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commands:
+    """The settings of the commands, and the folder of the provider's reports."""
+
+    settings: Mapping[str, str]
+    reports: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __call__(self, *arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
+        """Run one to its end. A setting that is given as '' is not set."""
+        process = self.start(*arguments, **given)
+        output, errors = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+    def start(self, *arguments: str, **given: str) -> subprocess.Popen[str]:
+        """Begin one."""
+        environment = {name: value for name, value in {**self.settings, **given}.items() if value}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "checkout_service.command_line", "settlements", *arguments],
+            cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def report(self, name: str, text: str = GOOD) -> Path:
+        """Put a report where the next fetch finds it."""
+        path = self.reports / name
+        path.write_text(text)
+        return path
+
+
+@pytest.fixture
+def run(servers: Servers, tmp_path: Path) -> Iterator[Commands]:
+    reports, site = tmp_path / "reports", tmp_path / "site"
+    reports.mkdir()
+    write_distribution(site, "acme-payments", acme="tests.settlements.acme:spec")
+    url = make_url(servers.superuser_url).set(drivername="postgresql", username="checkout_settlements", password=None)
+    commands = Commands(
+        reports=reports,
+        settings={
+            "PATH": str(Path(sys.executable).parent),
+            "PYTHONPATH": f"{site}:{ROOT}",
+            "ENVIRONMENT": "test",
+            "SETTLEMENTS_DATABASE_URL": url.render_as_string(hide_password=False),
+            "ACME_REPORTS_FOLDER": str(reports),
+        },
+    )
+    yield commands
+    for process in commands.started:
+        with process:
+            process.kill()
