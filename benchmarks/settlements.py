@@ -31,15 +31,13 @@ OF_A_PAYOUT: Final = 10_000
 
 # Triggers and keys are off while rows are made: only what is entered afterwards is measured.
 _SEED: Final = """
-    SET session_replication_role = replica;
     INSERT INTO users (id) VALUES ('00000000-0000-7000-8000-000000000001') ON CONFLICT DO NOTHING;
     INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)
     SELECT md5('settled ' || n)::uuid, '00000000-0000-7000-8000-000000000001', 'stripe', 'pi_settled_' || n, 25, 'USD'
     FROM generate_series(0, {last}) AS n;
     INSERT INTO captures (payment_id, provider, capture_ref, status, amount, currency)
     SELECT md5('settled ' || n)::uuid, 'stripe', 'ch_settled_' || n, 'succeeded', 25, 'USD'
-    FROM generate_series(0, {last}) AS n;
-    RESET session_replication_role;
+    FROM generate_series(0, {last}) AS n
 """
 
 
@@ -48,9 +46,10 @@ def run(stand: Stand, *, quick: bool) -> Report:
     report = Report(title=f"Settled money: a file of {lines:,} lines")
     report.remark(load_average())
     with stand.connect() as connection:
-        for statement in _SEED.format(last=lines - 1).split(";"):
-            if statement.strip():
-                connection.execute(statement)
+        connection.execute("SET session_replication_role = replica")
+        for statement in seeded(lines):
+            connection.execute(statement)
+        connection.execute("RESET session_replication_role")
         connection.execute("ANALYZE payments, captures")
         before = _wal(connection)
         url = stand.environment["MIGRATION_DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://")
@@ -70,16 +69,21 @@ def run(stand: Stand, *, quick: bool) -> Report:
     return report
 
 
-def report_of(count: int) -> SettlementReport:
-    """A report of ``count`` captures of 25.00 USD in payouts of 10,000 lines, as an adapter reads one."""
+def seeded(count: int) -> list[str]:
+    """The statements that make so many payments, each with its capture."""
+    return _SEED.format(last=count - 1).split(";")
+
+
+def report_of(count: int, *, first: int = 0) -> SettlementReport:
+    """A report of captures of 25.00 USD, from ``first`` to ``count``, in payouts of 10,000, as an adapter reads one."""
     made = SettlementReport(form="benchmark", name=f"{count}.csv", lines=iter(()))
     began = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
     gross, fee = Decimal("25.00"), Decimal("0.65")
     net = gross - fee
 
     def read() -> Iterator[ReportLine]:
-        for number in range(count):
-            payout = f"po_settled_{number // OF_A_PAYOUT}"
+        for number in range(first, count):
+            payout = f"po_settled_{first}_{number // OF_A_PAYOUT}"
             moment = began + timedelta(milliseconds=number)
             yield ReportLine(
                 line=number + 2,
@@ -101,14 +105,14 @@ def report_of(count: int) -> SettlementReport:
                 payment_ref=f"pi_settled_{number}",
                 merchant_ref=f"order-{number}",
             )
-        for first in range(0, count, OF_A_PAYOUT):
-            ref = f"po_settled_{first // OF_A_PAYOUT}"
-            amount = net * min(OF_A_PAYOUT, count - first)
+        for place in range(first // OF_A_PAYOUT, -(-count // OF_A_PAYOUT)):
+            ref = f"po_settled_{first}_{place}"
+            amount = net * (min((place + 1) * OF_A_PAYOUT, count) - max(place * OF_A_PAYOUT, first))
             made.payouts.append(
                 ReportPayout(account="", payout_ref=ref, amount=amount, currency="USD", status=PayoutStatus.PAID)
             )
             made.sections.append(ReportSection(account="", name=ref, rule="lines = payout", of_payout=ref))
-        made.sha256 = count.to_bytes(32, "big")
+        made.sha256 = (first << 64 | count).to_bytes(32, "big")
 
     made.lines = read()
     return made

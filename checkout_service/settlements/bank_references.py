@@ -1,6 +1,6 @@
 """Which payouts a bank's entries name: the names of payouts are looked for in the texts of entries, as sets.
 
-Names and texts are compared by their letters and digits alone, without case, since banks insert blanks, break lines in
+Names and texts are compared by A to Z and digits alone, without case, since banks insert blanks, break lines in
 words, and write a blank for what was an underscore. A name begins and ends where a word of the text does. Where a text
 ends within a name (banks cut at 18 or 30 characters), its beginning is enough if it is long.
 """
@@ -17,10 +17,10 @@ from checkout_service.settlement_words import BANK
 from checkout_service.settlements.banks.bookings import PART
 
 SHORTEST: Final = 8
-"""Letters and digits of a name that may be looked for; four of them have to be digits."""
+"""Characters of a name that may be looked for; four of them have to be digits."""
 
 SHORTEST_CUT: Final = 12
-"""Letters and digits that are left of a name which the bank cut."""
+"""Characters that are left of a name which the bank cut."""
 
 SHORTEST_WORD: Final = 10
 """Of a word of a longer name that says by itself which payout it is; six of them have to be digits."""
@@ -117,8 +117,8 @@ _LINKS: Final = f"""
 
 _STARTS: Final = f"""
     WITH {_NAMES.format(of="id = ANY (%(payouts)s)")}
-    SELECT array_agg(DISTINCT '%%' || start || '%%') FILTER (WHERE start IS NOT NULL) AS starts, min(day) AS since,
-        max(day) AS until, bool_or(day IS NULL) AS may_be_any_day
+    SELECT array_agg(DISTINCT '%%' || longer_start || '%%') FILTER (WHERE longer_start IS NOT NULL) AS starts,
+        min(payout.day) AS since, max(payout.day) AS until, bool_or(payout.day IS NULL) AS may_be_any_day
     FROM payout LEFT JOIN name ON name.payout_id = payout.id
 """  # noqa: S608 (only our own constants)
 

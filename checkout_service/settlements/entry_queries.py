@@ -11,7 +11,7 @@ from uuid import UUID
 from checkout_service.api.responses import show_time
 from checkout_service.settlement_words import EXCEPTIONS, EntryKind, MatchState
 from checkout_service.settlements.amounts import show_exactly
-from checkout_service.settlements.walking import Walk, both, conditions
+from checkout_service.settlements.walking import EDGE, Walk, both, conditions
 
 MATCHES: Final = 20
 """Matches that an entry is shown with: a bank's may bring several payouts."""
@@ -94,13 +94,21 @@ def _walk(filters: EntryFilters, rest: dict[str, str]) -> Walk:
     if filters.match_state in EXCEPTIONS:
         # Along the matches, the newest first, of which there are few. As a constant, since the index is partial.
         del rest["match_state"]
-        # A bank's entry may have one for each payout: the newest stands for it.
-        source = f"""settlement_matches AS match JOIN balance_entries AS made ON made.id = match.entry_id
-            WHERE match.undone_at IS NULL AND match.entry_id IS NOT NULL AND match.state = '{filters.match_state.value}'
-                AND NOT EXISTS (SELECT FROM settlement_matches AS newer
-                    WHERE newer.entry_id = match.entry_id AND newer.undone_at IS NULL AND newer.entry_id IS NOT NULL
-                        AND newer.state = match.state AND newer.id > match.id)
-        """
+        # A bank's entry may have one for each payout: the newest stands for it. Entries are looked up by their key,
+        # where else all of them might be hashed.
+        source = f"""(
+                SELECT * FROM settlement_matches AS match
+                WHERE match.undone_at IS NULL AND match.entry_id IS NOT NULL
+                    AND match.state <> ALL ('{{matched,not_ours}}'::settlement_match_state[])
+                    AND match.state = '{filters.match_state.value}' AND NOT EXISTS (
+                        SELECT FROM settlement_matches AS newer
+                        WHERE newer.entry_id = match.entry_id AND newer.undone_at IS NULL
+                            AND newer.entry_id IS NOT NULL AND newer.state = match.state AND newer.id > match.id)
+                    AND {EDGE}
+                ORDER BY match.id DESC LIMIT :looked_through
+            ) AS match
+            CROSS JOIN LATERAL (SELECT * FROM balance_entries WHERE id = match.entry_id OFFSET 0) AS made
+        """  # noqa: S608 (only our own constants)
         return Walk(source, both(rest), COLUMNS, key="match.id", moment="match.created_at")
     if filters.payout_id is not None:
         source = f"balance_entries AS made WHERE {rest.pop('payout_id')}"

@@ -22,7 +22,7 @@ _PROVE: Final = """
     ), section AS (
         SELECT section.* FROM file, jsonb_to_recordset(file.sections)
             AS section (account text, name text, rule text, expected jsonb, of_payout text, rows bigint)
-    ), told AS (
+    ), listed AS (
         SELECT DISTINCT payout.account, payout.payout_ref, payout.amount, payout.currency
         FROM file, jsonb_to_recordset(file.payouts)
             AS payout (account text, payout_ref text, amount numeric, currency text)
@@ -34,13 +34,13 @@ _PROVE: Final = """
         UNION ALL
         SELECT section.account, section.name, payout.currency, payout.amount
         FROM section CROSS JOIN file CROSS JOIN LATERAL (
-            SELECT told.currency, told.amount FROM told
-            WHERE told.account = section.account AND told.payout_ref = section.of_payout
+            SELECT listed.currency, listed.amount FROM listed
+            WHERE listed.account = section.account AND listed.payout_ref = section.of_payout
             UNION ALL
             SELECT known.currency::text, known.amount FROM payouts AS known
             WHERE known.provider = file.provider AND known.account = section.account
                 AND known.payout_ref = section.of_payout AND NOT EXISTS (
-                    SELECT FROM told WHERE told.account = section.account AND told.payout_ref = section.of_payout)
+                    SELECT FROM listed WHERE listed.account = section.account AND listed.payout_ref = section.of_payout)
         ) AS payout
         WHERE section.of_payout <> ''
     ), summed AS (

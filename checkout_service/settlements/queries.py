@@ -149,13 +149,13 @@ def payout_of(payout_id: UUID) -> dict[str, Any] | None:
         named = sorted({one for row in sums for one in row.files})
         files = [_file(row) for row in execute(_files, {"ids": named})] if named else []
     return shown | {
-        "sums": None if sums is None else [_sum(row) for row in sums],
+        "sums": None if sums is None else [_sum_shown(row) for row in sums],
         "bank_entries": [_bank_entry(row) for row in execute(_at_bank, {"id": payout_id})],
         "files": files,
     }
 
 
-def _sum(row: Any) -> dict[str, Any]:
+def _sum_shown(row: Any) -> dict[str, Any]:
     return {
         "kind": row.kind,
         "currency": row.currency,

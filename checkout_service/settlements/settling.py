@@ -118,7 +118,7 @@ _BROUGHT: Final = """
 """
 
 _IN_ITS_PLACE: Final = """
-    UPDATE settlement_matches SET undone_at = now(), undone_by = NULL, undone_why = 'a person said which payout it is',
+    UPDATE settlement_matches SET undone_at = now(), undone_by = NULL, undone_why = 'an operator named its payout',
         updated_at = now()
     WHERE entry_id = %(entry)s AND undone_at IS NULL
         AND (state IN ('proposed', 'not_ours', 'withdrawn') OR payout_id = %(payout)s)

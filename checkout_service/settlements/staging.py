@@ -53,7 +53,7 @@ _FAULTS: Final = """
         WHERE section.account = own.account AND section.name = own.section)
     HAVING count(*) > 0)
     UNION ALL
-    (SELECT format('payout %%s is told of with two amounts, currencies or accounts', payout.payout_ref)
+    (SELECT format('payout %%s is listed with two amounts, currencies or accounts', payout.payout_ref)
     FROM jsonb_to_recordset(%(payouts)s::jsonb) AS payout (account text, payout_ref text, amount numeric, currency text)
     GROUP BY payout.account, payout.payout_ref
     HAVING count(DISTINCT (payout.amount, payout.currency)) > 1 LIMIT 1)

@@ -12,6 +12,9 @@ from uuid import UUID
 
 import psycopg
 
+MANY: Final = 10_000
+"""New entries after which the table is looked at anew; fewer change no plan."""
+
 _PAYOUTS: Final = """
     INSERT INTO payouts AS known (provider, account, payout_ref, amount, currency, status, itemized, issued_at,
         arrival_on,
@@ -173,7 +176,7 @@ def make_entries(cursor: psycopg.Cursor[Any], file_id: UUID, *, provider: str, r
     new = max(cursor.rowcount, 0)
     cursor.execute(_ACCOUNTS, values)
     cursor.execute(_CLEAR, values)
-    if new:
+    if new >= MANY:
         cursor.execute("ANALYZE balance_entries")
     payouts.update(touched, touched_too, _ids(cursor.execute(_OF_FRESH, {"file": file_id, "after": after})))
     return Versions(after=after, new=new, known=rows - new, withdrawn=changed + gone, payouts=payouts)

@@ -26,6 +26,10 @@ ROWS: Final = 500
 """Rows of a file that one statement finds at most."""
 
 
+EDGE: Final = "{edge}"
+"""Where a source has this, the edge of a page stands; else behind its last condition."""
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
     """A search as SQL. ``source`` is what stands behind FROM, up to the conditions that the index knows; its rows are
@@ -115,12 +119,13 @@ def _statement(walk: Walk, goes_on: bool) -> Statement:
         edge = f"{walk.key} < CAST(:edge_id AS uuid)"
         if walk.by_moment:
             edge = f"({walk.moment}, {walk.key}) < (CAST(:edge_moment AS timestamptz), CAST(:edge_id AS uuid))"
+    source = walk.source.replace(EDGE, edge) if EDGE in walk.source else f"{walk.source} AND {edge}"
     newest = ", ".join(f"{column} DESC" for column in order)
     walked = "walk_moment DESC, walk_id DESC" if walk.by_moment else "walk_id DESC"
     return Statement(f"""
         WITH walked AS MATERIALIZED (
             SELECT made.*, {walk.moment} AS walk_moment, {walk.key} AS walk_id
-            FROM {walk.source} AND {edge} ORDER BY {newest} LIMIT :looked_through
+            FROM {source} ORDER BY {newest} LIMIT :looked_through
         ), page AS MATERIALIZED (
             SELECT made.* FROM walked AS made WHERE {walk.rest} ORDER BY {walked} LIMIT :limit
         ), seen AS (

@@ -27,7 +27,7 @@ def paths(app: Flask, known: str) -> dict[str, set[str]]:
 
 def sent(app: Flask, path: str, method: str, customer: Customer) -> TestResponse:
     """The answer to whoever may come in there."""
-    staff = "captures events:read orders:read orders:write payments:read refunds webhooks:write"
+    staff = "captures events:read orders:read orders:write payments:read payouts:read refunds webhooks:write"
     headers = signed(scope=staff) if path.startswith("/api/admin") else dict(customer.headers)
     kept = {"auth": OPERATOR} if path.startswith("/ops") else {"headers": headers}
     return app.test_client().open(path, method=method, **kept)

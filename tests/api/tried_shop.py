@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 from flask import Flask
@@ -145,6 +145,7 @@ def furnished(base_url: str, app: Flask, sql: Sql, make_listing: MakeListing) ->
         "deleteWebhookEndpoint.endpoint_id": endpoints[1]["id"],
         "cart_token": _post(base_url, "/api/carts")["cart_token"],
     }
+    everybody["payout_id"] = _paid_out(sql)
     order, payment = orders[0]
     bought["customer"] |= {
         "order_id": order,
@@ -155,6 +156,30 @@ def furnished(base_url: str, app: Flask, sql: Sql, make_listing: MakeListing) ->
     }
     ids = {scheme: {name: str(value) for name, value in (everybody | own).items()} for scheme, own in bought.items()}
     return Shop(callers=callers, ids=ids)
+
+
+def _paid_out(sql: Sql) -> UUID:
+    """A payout among two, of two entries."""
+    (row,) = sql(
+        """WITH file AS (
+            INSERT INTO settlement_files (provider, name, sha256, form, rows, state, entered_at)
+            VALUES ('stripe', 'report.csv', decode(repeat('00', 32), 'hex'), 'form', 2, 'entered', now()) RETURNING id
+        ), made AS (
+            INSERT INTO payouts (provider, payout_ref, amount, currency, status, itemized, entries)
+            SELECT 'stripe', 'po_' || number, 2, 'USD', 'paid', true, 2 FROM generate_series(1, 2) AS number
+            RETURNING id, payout_ref
+        ), entered AS (
+            INSERT INTO balance_entries (provider, account, section, entry_ref, kind, provider_type, gross, fee, net,
+                currency, occurred_at, occurred_local, payout_id, payout_ref, about, subject_ref, payment_ref,
+                merchant_ref, description, file_id, line)
+            SELECT 'stripe', '', '', 'txn_' || number, 'capture', 'charge', 1, 0, 1, 'USD', now(), '', made.id,
+                made.payout_ref, 'none', '', '', '', '', file.id, number
+            FROM file, made, generate_series(1, 2) AS number WHERE made.payout_ref = 'po_1'
+        )
+        SELECT id FROM made WHERE payout_ref = 'po_1'"""
+    )
+    found: UUID = row.id
+    return found
 
 
 def _bought(callers: Callers, scheme: str, sql: Sql, listings: list[dict[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ READS_THE_ENVIRONMENT = {
     "checkout_service/database/setup_cli.py": "an entry point: its address is no process's",
     "checkout_service/doctor/database_cli.py": "an entry point, which takes settings of a file as well",
     "checkout_service/settings/catalog_source.py": "whether there is a source, as tasks are declared",
-    "checkout_service/settings/settlements.py": "names of reports that nobody reads, and whether the command is set up here",
+    "checkout_service/settings/settlements.py": "names of reports that nobody has, and if the command is set up",
     "checkout_service/telemetry/tracing_start.py": "takes out what is blank, which the SDK would misread",
     "checkout_service/settings/tracing.py": "reads OpenTelemetry's own variables, before anything else is loaded",
     "checkout_service/server/granian_server.py": "the web process's entry",

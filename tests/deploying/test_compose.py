@@ -18,7 +18,7 @@ import pytest
 
 from checkout_service.local.demo_catalog import CATALOGUE
 from checkout_service.local.purchase import buy
-from checkout_service.settings.secret_holders import FILES_OF_PROCESS, files_with, may_hold
+from checkout_service.settings.secret_holders import FILES_OF_COMMAND, FILES_OF_PROCESS, files_with, may_hold
 from tests.conftest import ROOT
 from tests.deploying.compose import FILE, PORTS, Project, project, read
 from tests.in_node import PACKAGES, find_node
@@ -118,9 +118,10 @@ def test_each_process_finds_its_own_secrets_and_no_others() -> None:
         mounted = {volume.split(":")[0] for volume in service.get("volumes", [])}
         assert ("admin" in mounted) == (name == "database"), name
         assert ("administrator" in mounted) == (name in {"password", "postgres", "database"}), name
-        if name in FILES_OF_PROCESS:
+        files = {**FILES_OF_PROCESS, **FILES_OF_COMMAND}
+        if name in files:
             # What is shared by many is in each volume.
-            assert mounted == (set(FILES_OF_PROCESS[name]) - {"broker"} or {name}), name
+            assert mounted == (set(files[name]) - {"broker"} or {name}), name
             assert all(volume.endswith(":ro") for volume in service.get("volumes", []))
             given = service["environment"]
             assert not [setting for setting in given if not may_hold(name, setting)]

@@ -286,11 +286,12 @@ def test_equal_rows_have_one_name_and_are_numbered_when_they_are_entered() -> No
     fee = row("Fee", net_debit_nc="1.50", modification_reference="Transaction Fees November 2026")
     other = fee | {"Net Debit (NC)": "1.51"}
     elsewhere = fee | {"Merchant Account": "HarbourBooksPOS"}
-    _, lines = read(csv_of([fee, fee | {"Net Debit (NC)": "1.5"}, other, elsewhere]))
+    later = fee | {"Creation Date": "2026-11-23 09:12:45"}
+    _, lines = read(csv_of([fee, fee | {"Net Debit (NC)": "1.5"}, other, elsewhere, later]))
 
     names = [line.entry_ref for line in lines]
     assert names[0] == names[1]
-    assert len(set(names)) == 3
+    assert len(set(names)) == 4
     assert all(line.is_made and len(line.entry_ref) == 32 for line in lines)
 
 

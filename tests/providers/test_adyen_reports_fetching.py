@@ -102,10 +102,11 @@ def test_no_batch_is_skipped_and_one_that_is_missing_is_named(server: ReportServ
         fetching.fetch()
     assert fetching.entered == [name(41), name(43), name(44)]
 
+    fetching.entered = []  # they do not prove themselves, and are held
     put(server, 45)
     with pytest.raises(ProviderRefusedError, match="batch 42"):
         fetching.fetch()
-    assert fetching.entered[3:] == [name(45)]
+    assert fetching.entered == [name(45)]
     assert fetching.numbers() == ["42", "45", "46", "47", "48"]
 
     put(server, 42)

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from time import monotonic
+from typing import Any
 
 import httpx
 import pytest
@@ -114,15 +115,25 @@ TOO_LONG: dict[str, Answer] = {
 def test_a_long_one_is_broken_off(server: ReportServer, answer: Answer) -> None:
     server.answers[PATH] = answer
 
-    class Counting(io.BytesIO):
-        def write(self, piece: bytes) -> int:  # type: ignore[override]
-            assert len(piece) <= PIECE, "no piece is large, however small it came"
-            return super().write(piece)
-
-    with httpx.Client() as client, Counting() as file:
+    with httpx.Client() as client, io.BytesIO() as file:
         with pytest.raises(UnreadableReportError, match="more than 1000000 bytes"):
             download(client, server.origin + PATH, headers={}, into=file, largest=1_000_000, within=20)
         assert len(file.getvalue()) <= 1_000_000
+
+
+def test_no_piece_is_large_however_small_it_came(server: ReportServer) -> None:
+    """A piece that unpacks to a thousand times its size would be in memory before anybody counts it."""
+    server.answers[PATH] = lambda handler: send(handler, gzip.compress(bytes(20_000_000)), Content_Encoding="gzip")
+    sizes: list[int] = []
+
+    class Counting(io.BytesIO):
+        def write(self, piece: Any) -> int:
+            sizes.append(len(piece))
+            return len(piece)
+
+    with httpx.Client() as client:
+        assert download(client, server.origin + PATH, headers={}, into=Counting())
+    assert (sum(sizes), max(sizes)) == (20_000_000, PIECE)
 
 
 def test_a_packed_one_is_unpacked_to_its_end(server: ReportServer) -> None:

@@ -185,6 +185,15 @@ def test_a_payout_that_came_back_is_netted(settlements: psycopg.Connection[Any],
     assert at_bank(sql) == {"one": "100.00"}
 
 
+def test_a_payout_that_came_in_parts_and_went_back_as_a_whole_is_nothing(
+    settlements: psycopg.Connection[Any], sql: Sql
+) -> None:
+    enter_payouts(settlements, [payout("one", "100.00", ADYEN)])
+    enter_statement(settlements, [entry("60.00", ADYEN), entry("40.00", ADYEN), entry("-100.00", f"RETURN {ADYEN}")])
+    assert {found[3] for found in matches(sql)} == {"matched"}
+    assert at_bank(sql) == {"one": "0.00"}
+
+
 def test_a_payout_that_came_twice_differs(settlements: psycopg.Connection[Any], sql: Sql) -> None:
     enter_payouts(settlements, [payout("one", "100.00", ADYEN)])
     enter_statement(settlements, [entry("100.00", ADYEN), entry("100.00", ADYEN, ref="again")])

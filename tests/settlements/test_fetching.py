@@ -44,7 +44,7 @@ def test_what_is_new_is_entered_and_what_is_known_says_nothing(run: Commands, sq
     assert sql("SELECT cursor FROM settlement_accounts WHERE cursor IS NOT NULL") == [("b",)]
 
 
-def test_an_account_is_asked_once_in_ten_minutes_and_since_does_not_lift_it(run: Commands, sql: Sql) -> None:
+def test_an_account_is_fetched_once_in_ten_minutes_and_since_does_not_lift_it(run: Commands, sql: Sql) -> None:
     assert run("fetch").returncode == 0
     run.report("a")
     for arguments in ((), ("--since", "2026-01-01")):

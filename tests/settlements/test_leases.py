@@ -29,7 +29,7 @@ def connections(run: Commands) -> Iterator[list[SettlementsConnection]]:
         connection.close()
 
 
-def test_another_one_is_told_until_when_it_is_taken(connections: list[SettlementsConnection]) -> None:
+def test_another_one_learns_until_when_it_is_taken(connections: list[SettlementsConnection]) -> None:
     first = take_lease(connections[0], "fetch", lasts=timedelta(minutes=5))
     with pytest.raises(LeaseTakenError) as taken:
         take_lease(connections[1], "fetch")

@@ -65,7 +65,7 @@ def test_it_is_narrowed_by_kind_and_provider_and_is_json_for_programs(
         assert "No exceptions match." in entered("exceptions", *arguments).stderr
 
 
-def test_more_than_are_shown_is_said_and_gone_on_with(run: Commands, sql: Sql) -> None:
+def test_more_than_are_shown_is_named_and_gone_on_with(run: Commands, sql: Sql) -> None:
     lines = "".join(f"txn_9{number} capture 1 0\n" for number in range(7))
     run.report("a", f"payout po_1 7\n{lines}")
     assert run("fetch").returncode == 0

@@ -88,12 +88,12 @@ def report(
     """One whose sections add up, unless they are given: each to the payout of its name, where there is one, else to the
     sum of its lines."""
     numbered = [each._replace(line=number) for number, each in enumerate(lines, 1)]
-    told = {each.payout_ref for each in payouts}
+    listed = {each.payout_ref for each in payouts}
     if sections is None:
-        names = dict.fromkeys([each.section for each in numbered] + sorted(told))
+        names = dict.fromkeys([each.section for each in numbered] + sorted(listed))
         sections = [
             section(each, of_payout=each)
-            if each in told
+            if each in listed
             else section(each, expected=_sums(numbered, each), complete=False)
             for each in names
         ]

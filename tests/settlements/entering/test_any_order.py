@@ -137,13 +137,13 @@ def test_any_split_and_order_of_the_same_lines_comes_to_the_same(
     lines = _lines(found)
     sums = {ref: sum((each.net for each, _ in lines if each.payout_ref == ref), Decimal(0)) for ref in ("po_1", "po_2")}
     of_payouts = [payout("po_1", sums["po_1"]), payout("po_2", sums["po_2"] + 1)]
-    told = [report([], payouts=[each], sections=[]) for each in of_payouts]
+    listed = [report([], payouts=[each], sections=[]) for each in of_payouts]
     parts = [[each for each, file in lines if file == number] for number in range(4)]
 
     at_once = _entered(
         settlements, sql, [report([], payouts=of_payouts, sections=[]), _file([each for each, _ in lines])]
     )
-    files = [*(_file(part) for part in parts), *told]
+    files = [*(_file(part) for part in parts), *listed]
     in_parts = _entered(
         settlements, sql, [files[number] for number in order] + [_file([*parts[overlapping], *parts[3]])]
     )

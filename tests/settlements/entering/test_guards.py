@@ -59,7 +59,7 @@ def _entered(settlements: Settlements, sql: Sql) -> None:
         ("settlement_accounts SET first_entry_at = NULL", "keeps its name and its first entry"),
     ],
 )
-def test_what_was_said_and_done_stays(settlements: Settlements, sql: Sql, statement: str, message: str) -> None:
+def test_what_is_written_down_stays(settlements: Settlements, sql: Sql, statement: str, message: str) -> None:
     table = statement.split()[0]
     before = sql(f"SELECT * FROM {table} ORDER BY id")
 

@@ -190,13 +190,13 @@ def test_the_same_file_twice_at_once_is_one(servers: Servers, sql: Sql) -> None:
     assert sql("SELECT count(*) AS n FROM balance_entries")[0].n == 100
 
 
-def test_progress_is_told_and_a_file_without_lines_is_one(settlements: Settlements, sql: Sql) -> None:
-    told: list[int] = []
+def test_progress_is_shown_and_a_file_without_lines_is_one(settlements: Settlements, sql: Sql) -> None:
+    listed: list[int] = []
 
     made = Report(form="test", name="empty.csv", lines=iter(()), sha256=bytes(32))
-    entered = enter(settlements, made, provider=PROVIDER, account="", progress=told.append)
+    entered = enter(settlements, made, provider=PROVIDER, account="", progress=listed.append)
 
-    assert (entered.state, entered.rows, told) == (FileState.ENTERED, 0, [0])
+    assert (entered.state, entered.rows, listed) == (FileState.ENTERED, 0, [0])
     assert dump(sql) == [[], [], [], []]
 
 

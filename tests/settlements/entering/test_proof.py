@@ -195,7 +195,7 @@ def test_a_file_whose_payout_comes_with_another_amount_stays_held(settlements: S
         (
             [],
             {"payouts": [payout("po", "1"), payout("po", "2")], "sections": []},
-            "payout po is told of with two amounts, currencies or accounts",
+            "payout po is listed with two amounts, currencies or accounts",
         ),
         ([], {"faults": ["part 2 of 3 is not here"], "sections": []}, "part 2 of 3 is not here"),
     ],

@@ -145,12 +145,12 @@ def test_a_payout_that_fails_after_it_was_paid_stays_what_it_was_made_of(
         provider=PROVIDER,
         account="",
     )
-    told = [
+    listed = [
         payout("po_1", "10", status=PayoutStatus.FAILED, failed_at=NOW, failure_code="account_closed"),
         payout("po_1", "10", status=PayoutStatus.PAID),
     ]
 
-    for each in told[::order]:
+    for each in listed[::order]:
         enter(settlements, report([], payouts=[each], sections=[]), provider=PROVIDER, account="")
 
     row = sql("SELECT status::text, state::text, failure_code, failed_at FROM payouts")[0]
