@@ -106,7 +106,9 @@ class _Source:
         while absent < AHEAD and requests < MOST_REQUESTS:
             number += 1
             name = f"settlement_detail_report_batch_{number}.csv"
-            if number in place.beyond or self._context.is_entered(f"{account}/{name}"):
+            # Once the missing one is there, the last one is behind those that were fetched before it.
+            is_here = number <= place.last or number in place.beyond
+            if is_here or self._context.is_entered(f"{account}/{name}"):
                 place.note(number)
                 absent = 0
                 continue
