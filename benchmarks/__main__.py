@@ -21,6 +21,7 @@ from benchmarks import (
     processor,
     receive,
     replay,
+    settlements,
     shop,
     soak,
     start,
@@ -45,6 +46,7 @@ FIGURES: dict[str, Callable[..., Report]] = {
     "events": events.run,
     "start": start.run,
     "growth": growth.run,
+    "settlements": settlements.run,
     "soak": soak.run,
 }
 

@@ -72,7 +72,8 @@ class Action(StrEnum):
     """Entered a file of settled money that does not prove itself: ``subject`` is its id; ``details`` has its ``name``
     and its ``residues``."""
     UNDO_MATCH = "undo_match"
-    """Ended a match of settled money: ``subject`` is its id; ``details`` has its ``state``, ``entry`` and ``subject``."""
+    """Ended a match of settled money: ``subject`` is its id; ``details`` has its ``state``, ``entry``, and ``subject``
+    with ``subject_id``, what of ours it was."""
     RESOLVE_MATCH = "resolve_match"
     """Settled an exception; as above."""
     LINK_PAYOUT = "link_payout"

@@ -1,4 +1,4 @@
-"""Books a file whose lines are in settlement_lines: entries, matches, payouts, in the transaction of whoever calls it."""
+"""Books a file whose lines are in settlement_lines: entries, matches, payouts, in the transaction of its caller."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _FRESH: Final = f"""
     SELECT {ENTRY} FROM balance_entries AS entry
     WHERE entry.id > %(after)s AND entry.file_id = %(file)s AND entry.withdrawn_by IS NULL
         AND entry.kind = ANY(%(kinds)s::balance_entry_kind[])
-"""
+"""  # noqa: S608 (only our own constants)
 
 # Of payments that nothing was matched with before: nearly all of a file.
 _MATCH_FRESH: Final = f"""
@@ -45,11 +45,11 @@ _LEFT: Final = """
 
 _CHOSEN: Final = f"""
     SELECT {ENTRY} FROM unnest(%(entries)s::uuid[]) AS chosen (id) JOIN balance_entries AS entry USING (id)
-"""
+"""  # noqa: S608 (only our own constants)
 
 _PAYMENTS: Final = f"""
     SELECT DISTINCT found.payment_id FROM ({computed(_CHOSEN)}) AS found WHERE found.payment_id IS NOT NULL
-"""
+"""  # noqa: S608 (only our own constants)
 
 _OF_PAYMENTS: Final = """
     SELECT entry.id FROM settlement_matches AS known JOIN balance_entries AS entry ON entry.id = known.entry_id
@@ -72,7 +72,7 @@ _UNDO_CHANGED: Final = f"""
     UPDATE settlement_matches AS known SET undone_at = now(), undone_why = 'an entry tells of it', updated_at = now()
     WHERE known.subject_id IN (SELECT subject_id FROM found) AND known.entry_id IS NULL AND known.undone_at IS NULL
         AND known.state = 'missing_there'
-"""
+"""  # noqa: S608 (only our own constants)
 
 _MATCH_CHOSEN: Final = f"""
     WITH made AS (
@@ -85,7 +85,7 @@ _MATCH_CHOSEN: Final = f"""
     )
     SELECT DISTINCT entry.payout_id FROM made JOIN balance_entries AS entry ON entry.id = made.entry_id
     WHERE entry.payout_id IS NOT NULL
-"""
+"""  # noqa: S608 (only our own constants)
 
 _UNDO_WITHDRAWN: Final = """
     UPDATE settlement_matches AS known
@@ -144,9 +144,9 @@ _OPEN: Final = """
 
 
 def match(cursor: psycopg.Cursor[Any], file_id: UUID, *, after: UUID, provider: str, withdrawn: int) -> set[UUID]:
-    """Match the entries that this file brought (those above ``after``), and again what they change; the payouts of these.
+    """Match the entries that this file brought (those above ``after``), and again what they change.
 
-    To be called within a transaction, by one at a time. Raises psycopg.Error.
+    The payouts of what changed. To be called within a transaction, by one at a time. Raises psycopg.Error.
     """
     values = {"file": file_id, "after": after, "kinds": MATCHED_KINDS, "provider": provider, "piece": PIECE}
     payouts: set[UUID] = set()
@@ -176,9 +176,9 @@ def match_open(cursor: psycopg.Cursor[Any], *, provider: str) -> set[UUID]:
 
 
 def match_again(cursor: psycopg.Cursor[Any], entries: Sequence[UUID], *, payments: Collection[UUID] = ()) -> set[UUID]:
-    """Match these entries, and all others of the payments that they are about or that are named; payouts of what changed.
+    """Match these entries, and all others of the payments that they are about or that are named.
 
-    An entry that comes out as it was keeps its row, and what a person said of it.
+    The payouts of what changed. An entry that comes out as it was keeps its row, and what a person said of it.
     """
     about = set(payments)
     about.update(row[0] for row in cursor.execute(_PAYMENTS, {"entries": list(entries)}))

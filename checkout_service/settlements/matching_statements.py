@@ -1,7 +1,7 @@
-"""The statements of matching: which capture, refund or dispute of ours an entry is about, and what comes of all of them.
+"""The statements of matching: what of ours an entry is about, and what comes of all entries about the same.
 
-Everything is computed of the entries that are there now, and never stepped from what it was: so however the same entries
-were split into files, and in whichever order these came, the same comes of them.
+Everything is computed of the entries that are there now, and never stepped from what it was: so however the same
+entries were split into files, and in whichever order these came, the same comes of them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _SOUGHT: Final = (
     + " ELSE entry.about::text END"
 )
 
-# What ours has to come to is ``here``, signed as it moves the balance. Where its next news and the next line may come in
-# either order, ``here_too`` is what it may come to as well. A dispute without an amount is matched by its name alone.
+# What ours has to come to is ``here``, signed as it moves the balance. Where its next news and the next line may come
+# in either order, ``here_too`` is what it may come to as well. A dispute without an amount is matched by its name.
 _CAPTURE: Final = """capture.id, capture.payment_id,
             CASE WHEN capture.status < 'succeeded' THEN 0 ELSE capture.amount END AS here,
             CASE WHEN capture.status = 'undone' THEN 0 END AS here_too,
@@ -49,8 +49,8 @@ _DISPUTE: Final = """dispute.id, dispute.payment_id,
             CASE WHEN dispute.money_step = 0 THEN 0 WHEN NOT dispute.money_out THEN -dispute.amount END AS here_too,
             dispute.currency::text AS currency_here, dispute.created_at AS made_at"""
 
-# By name; else by what the names say of the payment or of its authorisation, where one thing alone can be meant. Each is
-# looked up by an index, whatever the planner believes of tables that were empty a moment ago.
+# By name; else by what the names say of the payment or of its authorisation, where one thing alone can be meant. Each
+# is looked up by an index, whatever the planner believes of tables that were empty a moment ago.
 _PLACED: Final = f"""
     SELECT entry.*, sought.subject,
         coalesce(named.id, CASE WHEN meant.number = 1 THEN meant.id END) AS subject_id,
@@ -115,7 +115,7 @@ _PLACED: Final = f"""
         ) AS item
         ORDER BY item.id LIMIT 1
     ) AS meant ON true
-"""
+"""  # noqa: S608 (only our own constants)
 
 # Of all entries about the same. In the customer's currency where a line says it, else in the balance's; where it is
 # neither of them, by name alone: no rate of ours says what it has to be.
@@ -138,7 +138,7 @@ _SUMMED: Final = f"""
         PARTITION BY placed.subject_id,
             placed.kind IN ('fee', 'unknown') OR placed.subject_id IS NULL,
             CASE WHEN placed.kind IN ('fee', 'unknown') OR placed.subject_id IS NULL THEN placed.id END)
-"""
+"""  # noqa: S608 (only our own constants)
 
 COMPUTED: Final = f"""
     SELECT summed.id AS entry_id, summed.provider, summed.account, summed.file_id, summed.payout_id AS of_payout,
@@ -166,7 +166,8 @@ COMPUTED: Final = f"""
             WHEN summed.is_converted AND NOT summed.is_foreign THEN 'converted'
             ELSE '' END AS detail
     FROM ({_SUMMED}) AS summed
-    CROSS JOIN LATERAL (SELECT summed.subject_id IS NOT NULL AND summed.kind NOT IN ('fee', 'unknown')) AS owned (is_ours)
+    CROSS JOIN LATERAL (SELECT summed.subject_id IS NOT NULL AND summed.kind NOT IN ('fee',
+        'unknown')) AS owned (is_ours)
     CROSS JOIN LATERAL (SELECT array_remove(ARRAY[
         CASE WHEN NOT summed.is_converted AND summed.there_sum <> summed.here
             AND summed.there_sum IS DISTINCT FROM summed.here_too THEN 'amount' END,
@@ -178,7 +179,7 @@ COMPUTED: Final = f"""
                 WHERE payment.id = summed.payment_id AND payment.created_at <= summed.first_at + interval '{FAR}')
             THEN 'date' END
     ], NULL)) AS compared (differs)
-"""
+"""  # noqa: S608 (only our own constants)
 """What comes of the entries ``entries``: a row each. Braces for ``format`` are doubled."""
 
 ENTRY: Final = """
@@ -188,7 +189,8 @@ ENTRY: Final = """
 """
 
 INSERT: Final = """
-    INSERT INTO settlement_matches (provider, account, entry_id, subject, subject_id, payment_id, state, amount, currency,
+    INSERT INTO settlement_matches (provider, account, entry_id, subject, subject_id, payment_id, state, amount,
+        currency,
         amount_here, currency_here, differs, detail, file_id)
     SELECT provider, account, entry_id, subject, subject_id, payment_id, state, amount, currency,
         amount_here, currency_here, differs, detail, file_id

@@ -12,15 +12,18 @@ from checkout_service.settlement_words import BLOCKING
 
 _BLOCKING: Final = ", ".join(f"'{state}'" for state in BLOCKING)
 
-# A payout's own line is no part of what it is made of. One that failed after it was paid stays as it is: what it was made
-# of was paid, and came back by a line of its own. One that failed or was called off before has nothing that anybody lists.
+# A payout's own line is no part of what it is made of. One that failed after it was paid stays as it is: what it was
+# made of was paid, and came back by a line of its own. One that failed before has nothing that anybody lists.
 _RECOMPUTE: Final = f"""
     WITH summed AS (
         SELECT payout.id,
             count(entry.id) FILTER (WHERE entry.kind <> 'payout') AS entries,
-            coalesce(sum(entry.gross) FILTER (WHERE entry.kind <> 'payout' AND entry.currency = payout.currency), 0) AS gross,
-            coalesce(sum(entry.fee) FILTER (WHERE entry.kind <> 'payout' AND entry.currency = payout.currency), 0) AS fee,
-            coalesce(sum(entry.net) FILTER (WHERE entry.kind <> 'payout' AND entry.currency = payout.currency), 0) AS net,
+            coalesce(sum(entry.gross) FILTER (WHERE entry.kind <> 'payout' AND entry.currency = payout.currency),
+                0) AS gross,
+            coalesce(sum(entry.fee) FILTER (WHERE entry.kind <> 'payout' AND entry.currency = payout.currency),
+                0) AS fee,
+            coalesce(sum(entry.net) FILTER (WHERE entry.kind <> 'payout' AND entry.currency = payout.currency),
+                0) AS net,
             coalesce(bool_or(entry.kind <> 'payout' AND entry.currency <> payout.currency), false) AS has_others,
             coalesce(bool_or(entry.kind = 'payout'), false) AS has_own_line
         FROM payouts AS payout
@@ -54,7 +57,8 @@ _RECOMPUTE: Final = f"""
                 ELSE 'reconciled' END::payout_state AS state
         FROM summed JOIN payouts AS payout USING (id) LEFT JOIN counted ON counted.payout_id = summed.id
     )
-    UPDATE payouts AS payout SET entries = computed.entries, gross = computed.gross, fee = computed.fee, net = computed.net,
+    UPDATE payouts AS payout SET entries = computed.entries, gross = computed.gross, fee = computed.fee,
+        net = computed.net,
         exceptions = computed.exceptions, state = computed.state,
         reconciled_at = CASE WHEN computed.state = 'reconciled' THEN coalesce(payout.reconciled_at, now()) END,
         version = payout.version + 1, updated_at = now()
@@ -62,7 +66,7 @@ _RECOMPUTE: Final = f"""
     WHERE computed.id = payout.id
         AND (payout.entries, payout.gross, payout.fee, payout.net, payout.exceptions, payout.state) IS DISTINCT FROM
             (computed.entries, computed.gross, computed.fee, computed.net, computed.exceptions, computed.state)
-"""
+"""  # noqa: S608 (only our own constants)
 
 
 def recompute(cursor: psycopg.Cursor[Any], payouts: Collection[UUID]) -> None:

@@ -1,14 +1,23 @@
 """What persons do about settled money: undo a match, settle an exception, say which payout an entry is part of.
 
-Each writes the audit in the same transaction.
+Each is one transaction with its row of the audit, and only one of them happens at a time: of two operators who do the
+same, the second is refused with what the first has done.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import psycopg
+
+from checkout_service.commands.models import Action
+from checkout_service.settlement_words import EXCEPTIONS, EntryKind, MatchState
+from checkout_service.settlements.auditing import audit
+from checkout_service.settlements.bank_matching import match_bank_entries
+from checkout_service.settlements.booking import begin, lock
+from checkout_service.settlements.matching import match_again
+from checkout_service.settlements.payouts import recompute
 
 
 class UnknownMatchError(Exception):
@@ -35,6 +44,10 @@ class NoExceptionError(Exception):
     """A match that is no exception needs nobody to settle it."""
 
 
+class NotMatchedError(Exception):
+    """It is no match, so there is nothing to undo: an exception is settled, and what is missing comes or is settled."""
+
+
 class OtherCurrencyError(Exception):
     """The entry and the payout are of different currencies, or of different providers and accounts."""
 
@@ -43,12 +56,118 @@ class LinkedAlreadyError(Exception):
     """The entry is part of another payout."""
 
 
-def undo(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, why: str) -> None:
-    """End a match: its entry is as one that nobody has matched. A transaction.
+class NoPartError(Exception):
+    """The payout's own line is no part of what it is made of, and a payout that nobody can list has no parts."""
 
-    Raises UnknownMatchError, UndoneAlreadyError and psycopg.Error.
+
+_MATCH: Final = """
+    SELECT known.state::text, known.entry_id, known.payout_id, known.subject::text, known.subject_id, known.undone_at,
+        known.resolved_by, known.resolved_at, entry.payout_id AS of_payout, entry.kind::text
+    FROM settlement_matches AS known LEFT JOIN balance_entries AS entry ON entry.id = known.entry_id
+    WHERE known.id = %(match)s
+"""
+
+_UNDO: Final = """
+    UPDATE settlement_matches SET undone_at = now(), undone_by = %(operator)s, undone_why = %(why)s, updated_at = now()
+    WHERE id = %(match)s
+"""
+
+# In its place: a person says that it is not that, so it is not matched with it again by itself.
+_OPEN: Final = """
+    INSERT INTO settlement_matches (provider, account, entry_id, state, amount, currency, detail, file_id, made_by,
+        made_why)
+    SELECT provider, account, id, 'unknown_here', gross, currency, 'undone', file_id, %(operator)s, %(why)s
+    FROM balance_entries AS entry
+    WHERE id = %(entry)s AND NOT EXISTS (
+        SELECT FROM settlement_matches AS known WHERE known.entry_id = entry.id AND known.undone_at IS NULL)
+"""
+
+_RESOLVE: Final = """
+    UPDATE settlement_matches
+    SET resolved_at = now(), resolved_by = %(operator)s, resolved_why = %(why)s, updated_at = now()
+    WHERE id = %(match)s
+"""
+
+_OTHERS: Final = """
+    SELECT known.payment_id FROM settlement_matches AS known WHERE known.id = %(match)s AND known.payment_id IS NOT NULL
+"""
+
+_ENTRY: Final = """
+    SELECT provider, account, currency::text, kind::text, payout_id, payout_ref FROM balance_entries
+    WHERE id = %(entry)s AND withdrawn_by IS NULL
+"""
+
+_PAYOUT: Final = """
+    SELECT provider, account, currency::text, payout_ref, itemized FROM payouts WHERE id = %(payout)s
+"""
+
+# Of a bank's: what other entries or payouts do not take of both.
+_BROUGHT: Final = """
+    WITH entry AS (
+        SELECT entry.*, entry.net - coalesce(sum(known.amount), 0) AS rest FROM balance_entries AS entry
+        LEFT JOIN settlement_matches AS known ON known.entry_id = entry.id AND known.undone_at IS NULL
+            AND known.state IN ('matched', 'differs') AND known.payout_id IS NOT NULL
+        WHERE entry.id = %(entry)s GROUP BY entry.id
+    )
+    INSERT INTO settlement_matches (provider, account, entry_id, payout_id, state, amount, currency, amount_here,
+        currency_here, file_id, made_by, made_why)
+    SELECT entry.provider, entry.account, entry.id, payout.id, 'matched',
+        CASE WHEN abs(entry.rest) <= abs(payout.amount) THEN entry.rest ELSE payout.amount END, entry.currency,
+        payout.amount, payout.currency, entry.file_id, %(operator)s, %(why)s
+    FROM entry, payouts AS payout WHERE payout.id = %(payout)s
+"""
+
+_IN_ITS_PLACE: Final = """
+    UPDATE settlement_matches SET undone_at = now(), undone_by = NULL, undone_why = 'a person said which payout it is',
+        updated_at = now()
+    WHERE entry_id = %(entry)s AND undone_at IS NULL
+        AND (state IN ('proposed', 'not_ours', 'withdrawn') OR payout_id = %(payout)s)
+"""
+
+_BROUGHT_ALREADY: Final = """
+    SELECT FROM settlement_matches WHERE entry_id = %(entry)s AND payout_id = %(payout)s AND undone_at IS NULL
+        AND state = 'matched'
+"""
+
+_LINK: Final = """
+    UPDATE balance_entries
+    SET payout_id = %(payout)s, payout_ref = CASE WHEN payout_ref = '' THEN %(ref)s ELSE payout_ref END,
+        updated_at = now()
+    WHERE id = %(entry)s
+"""
+
+
+def undo(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, why: str) -> None:
+    """End a match: its entry is as one that nobody has matched, and is not matched with anything by itself again.
+
+    Raises UnknownMatchError, UndoneAlreadyError, NotMatchedError and psycopg.Error.
     """
-    raise NotImplementedError
+    with connection.transaction(), connection.cursor() as cursor:
+        begin(cursor)
+        lock(cursor)
+        state, entry_id, payout_id, subject, subject_id, of_payout, kind = _current(cursor, match_id)
+        is_banks = kind == EntryKind.BANK
+        if state not in (MatchState.MATCHED, MatchState.DIFFERS) or (is_banks and payout_id is None):
+            raise NotMatchedError(f"match {match_id} is {state}")
+        values = {"match": match_id, "entry": entry_id, "operator": operator, "why": why}
+        cursor.execute(_UNDO, values)
+        if is_banks:
+            # That this entry brought this payout is not believed again.
+            match_bank_entries(connection, payout_ids=[payout_id])
+        else:
+            cursor.execute(_OPEN, values)
+            # What else is about the same adds up to less now.
+            payments = [row[0] for row in cursor.execute(_OTHERS, values)]
+            touched = match_again(cursor, (), payments=payments)
+            recompute(cursor, touched if of_payout is None else touched | {of_payout})
+        audit(
+            cursor,
+            Action.UNDO_MATCH,
+            subject=match_id,
+            operator=operator,
+            why=why,
+            details=_details(state, entry_id, subject, subject_id),
+        )
 
 
 def resolve(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, why: str) -> None:
@@ -56,13 +175,86 @@ def resolve(connection: psycopg.Connection[Any], match_id: UUID, *, operator: st
 
     Raises UnknownMatchError, UndoneAlreadyError, ResolvedAlreadyError, NoExceptionError and psycopg.Error.
     """
-    raise NotImplementedError
+    with connection.transaction(), connection.cursor() as cursor:
+        begin(cursor)
+        lock(cursor)
+        state, entry_id, _payout_id, subject, subject_id, of_payout, _kind = _current(cursor, match_id)
+        if state not in EXCEPTIONS:
+            raise NoExceptionError(f"match {match_id} is {state}")
+        cursor.execute(_RESOLVE, {"match": match_id, "operator": operator, "why": why})
+        recompute(cursor, [] if of_payout is None else [of_payout])
+        audit(
+            cursor,
+            Action.RESOLVE_MATCH,
+            subject=match_id,
+            operator=operator,
+            why=why,
+            details=_details(state, entry_id, subject, subject_id),
+        )
 
 
 def link(connection: psycopg.Connection[Any], entry_id: UUID, payout_id: UUID, *, operator: str, why: str) -> None:
-    """Say which payout an entry is part of: of a bank's, which payout it brought. A transaction.
+    """Say which payout an entry is part of. A transaction. The same once more changes nothing.
 
-    The same once more changes nothing. Raises UnknownEntryError, UnknownPayoutError, OtherCurrencyError,
-    LinkedAlreadyError and psycopg.Error.
+    Raises UnknownEntryError, UnknownPayoutError, OtherCurrencyError, LinkedAlreadyError, NoPartError and psycopg.Error.
     """
-    raise NotImplementedError
+    with connection.transaction(), connection.cursor() as cursor:
+        begin(cursor)
+        lock(cursor)
+        entry = cursor.execute(_ENTRY, {"entry": entry_id}).fetchone()
+        if entry is None:
+            raise UnknownEntryError(f"no current entry {entry_id}")
+        payout = cursor.execute(_PAYOUT, {"payout": payout_id}).fetchone()
+        if payout is None:
+            raise UnknownPayoutError(f"no payout {payout_id}")
+        provider, account, currency, kind, linked, named = entry
+        if currency != payout[2]:
+            raise OtherCurrencyError(f"the entry is in {currency}, the payout in {payout[2]}")
+        values = {"entry": entry_id, "payout": payout_id, "ref": payout[3], "operator": operator, "why": why}
+        if kind == EntryKind.BANK:
+            if cursor.execute(_BROUGHT_ALREADY, values).fetchone() is not None:
+                return
+            cursor.execute(_IN_ITS_PLACE, values)
+            cursor.execute(_BROUGHT, values)
+            match_bank_entries(connection, payout_ids=[payout_id])
+        else:
+            if linked == payout_id:
+                return
+            if linked is not None or named not in ("", payout[3]):
+                raise LinkedAlreadyError(f"entry {entry_id} is part of another payout")
+            if (provider, account) != (payout[0], payout[1]):
+                raise OtherCurrencyError("the entry and the payout are of different accounts")
+            if kind == EntryKind.PAYOUT or not payout[4]:
+                raise NoPartError(f"entry {entry_id} is no part of payout {payout_id}")
+            cursor.execute(_LINK, values)
+            recompute(cursor, [payout_id])
+        audit(
+            cursor,
+            Action.LINK_PAYOUT,
+            subject=payout_id,
+            operator=operator,
+            why=why,
+            details={"entry": str(entry_id)},
+        )
+
+
+def _current(cursor: psycopg.Cursor[Any], match_id: UUID) -> tuple[Any, ...]:
+    """A match that holds: state, entry, payout, subject, its id, the payout of its entry, the kind of that."""
+    found = cursor.execute(_MATCH, {"match": match_id}).fetchone()
+    if found is None:
+        raise UnknownMatchError(f"no match {match_id}")
+    state, entry_id, payout_id, subject, subject_id, undone_at, resolved_by, resolved_at, of_payout, kind = found
+    if undone_at is not None:
+        raise UndoneAlreadyError(f"match {match_id} was undone at {undone_at:%Y-%m-%d %H:%M} UTC")
+    if resolved_at is not None:
+        raise ResolvedAlreadyError(f"match {match_id} was settled by {resolved_by} at {resolved_at:%Y-%m-%d %H:%M} UTC")
+    return (MatchState(state), entry_id, payout_id, subject, subject_id, of_payout, kind)
+
+
+def _details(state: MatchState, entry_id: UUID | None, subject: str, subject_id: UUID | None) -> dict[str, Any]:
+    return {
+        "state": state.value,
+        "entry": None if entry_id is None else str(entry_id),
+        "subject": subject,
+        "subject_id": None if subject_id is None else str(subject_id),
+    }

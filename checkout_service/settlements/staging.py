@@ -66,7 +66,8 @@ _FAULTS: Final = """
 """
 
 _INSERT: Final = """
-    INSERT INTO settlement_files (id, provider, account, name, sha256, form, columns, rows, payouts, sections, faults, state)
+    INSERT INTO settlement_files (id, provider, account, name, sha256, form, columns, rows, payouts, sections,
+        faults, state)
     VALUES (%(file)s, %(provider)s, %(account)s, %(name)s, %(sha256)s, %(form)s, %(columns)s, %(rows)s, %(payouts)s,
         %(sections)s, %(faults)s, 'held')
 """

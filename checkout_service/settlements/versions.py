@@ -12,10 +12,15 @@ from uuid import UUID
 
 import psycopg
 
+MANY: Final = 10_000
+"""New entries after which the table is looked at anew; fewer change no plan."""
+
 _PAYOUTS: Final = """
-    INSERT INTO payouts AS known (provider, account, payout_ref, amount, currency, status, itemized, issued_at, arrival_on,
+    INSERT INTO payouts AS known (provider, account, payout_ref, amount, currency, status, itemized, issued_at,
+        arrival_on,
         bank_reference, descriptor, failed_at, failure_code, original_ref)
-    SELECT DISTINCT ON (payout.account, payout.payout_ref) file.provider, payout.account, payout.payout_ref, payout.amount,
+    SELECT DISTINCT ON (payout.account, payout.payout_ref) file.provider, payout.account, payout.payout_ref,
+        payout.amount,
         payout.currency, payout.status, payout.itemized, payout.issued_at, payout.arrival_on,
         payout.bank_reference, payout.descriptor, payout.failed_at, payout.failure_code, payout.original_ref
     FROM settlement_files AS file, jsonb_to_recordset(file.payouts) AS payout (
@@ -79,7 +84,8 @@ _MEET: Final = """
         FROM met WHERE entry.id = met.id AND met.differs
         RETURNING entry.payout_id
     ), linked AS (
-        UPDATE balance_entries AS entry SET payout_ref = met.payout_ref, payout_id = met.new_payout_id, updated_at = now()
+        UPDATE balance_entries AS entry SET payout_ref = met.payout_ref, payout_id = met.new_payout_id,
+            updated_at = now()
         FROM met WHERE entry.id = met.id AND NOT met.differs
         RETURNING entry.payout_id
     )
@@ -107,9 +113,11 @@ _GONE: Final = """
 
 _ENTER: Final = """
     INSERT INTO balance_entries (provider, account, section, entry_ref, kind, provider_type, gross, fee, net, currency,
-        customer_amount, customer_currency, rate, occurred_at, occurred_local, available_on, payout_id, payout_ref, about,
+        customer_amount, customer_currency, rate, occurred_at, occurred_local, available_on, payout_id, payout_ref,
+            about,
         subject_ref, payment_ref, merchant_ref, description, file_id, line)
-    SELECT %(provider)s, line.account, line.section, line.entry_ref, line.kind, line.provider_type, line.gross, line.fee,
+    SELECT %(provider)s, line.account, line.section, line.entry_ref, line.kind, line.provider_type, line.gross,
+        line.fee,
         line.net, line.currency, line.customer_amount, line.customer_currency, line.rate, line.occurred_at,
         line.occurred_local, line.available_on, payout.id, line.payout_ref, line.about, line.subject_ref,
         line.payment_ref, line.merchant_ref, line.description, line.file_id, line.line
@@ -168,7 +176,7 @@ def make_entries(cursor: psycopg.Cursor[Any], file_id: UUID, *, provider: str, r
     new = max(cursor.rowcount, 0)
     cursor.execute(_ACCOUNTS, values)
     cursor.execute(_CLEAR, values)
-    if new:
+    if new >= MANY:
         cursor.execute("ANALYZE balance_entries")
     payouts.update(touched, touched_too, _ids(cursor.execute(_OF_FRESH, {"file": file_id, "after": after})))
     return Versions(after=after, new=new, known=rows - new, withdrawn=changed + gone, payouts=payouts)

@@ -1,4 +1,4 @@
-"""Reports made of lines, payments of ours that these are about, and what comes of both in a form that can be compared."""
+"""Reports made of lines, payments that these are about, and what comes of both in a form that can be compared."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ def report(
     if sections is None:
         names = dict.fromkeys([each.section for each in numbered] + sorted(told))
         sections = [
-            section(each, of_payout=each) if each in told else section(each, expected=_sums(numbered, each), complete=False)
+            section(each, of_payout=each)
+            if each in told
+            else section(each, expected=_sums(numbered, each), complete=False)
             for each in names
         ]
     digest = hashlib.sha256(repr((numbered, payouts, sections, more)).encode()).digest()
@@ -165,7 +167,8 @@ def refund(sql: Sql, payment_id: UUID, ref: str, amount: str, *, status: str = "
 def dispute(sql: Sql, payment_id: UUID, ref: str, amount: str, *, step: int = 1) -> None:
     """One whose money went at odd steps, and came back at even ones."""
     sql(
-        """INSERT INTO disputes (payment_id, provider, dispute_ref, stage, status, money_step, money_out, amount, currency)
+        """INSERT INTO disputes (payment_id, provider, dispute_ref, stage, status, money_step, money_out, amount,
+            currency)
         SELECT id, provider, :ref, 'chargeback', 'lost', :step, :step % 2 = 1, :amount, currency
         FROM payments WHERE id = :id""",
         id=payment_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -83,8 +84,6 @@ def test_a_payout_whose_lines_are_ours_is_reconciled(settlements: Settlements, s
 def test_a_line_is_compared_by_amount_currency_and_date(
     settlements: Settlements, sql: Sql, gross: str, more: dict[str, Any], expected: str
 ) -> None:
-    from decimal import Decimal
-
     payment(sql, captured={"ch_1": "100.00"})
     if "customer_amount" in more:
         more = more | {"customer_amount": Decimal(more["customer_amount"])}

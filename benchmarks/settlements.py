@@ -1,0 +1,161 @@
+"""How long a file of a million settled lines takes: read, proved, entered and matched with as many captures.
+
+The file is entered by a process of its own, as the command does it, so that its memory can be seen. Beside the time of
+all of it stands that of each statement that takes longer than a hundredth.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import psycopg
+
+from benchmarks.report import Report, load_average, per_second
+from benchmarks.stand import Stand
+from checkout_service.providers.reports import Report as SettlementReport
+from checkout_service.providers.reports import ReportLine, ReportPayout, ReportSection
+from checkout_service.settlement_words import EntryKind, PayoutStatus, Subject
+from checkout_service.settlements.entering import enter
+
+LINES: Final = 1_000_000
+QUICK: Final = 20_000
+OF_A_PAYOUT: Final = 10_000
+"""Lines; a file has as many payouts as it takes."""
+
+# Triggers and keys are off while rows are made: only what is entered afterwards is measured.
+_SEED: Final = """
+    INSERT INTO users (id) VALUES ('00000000-0000-7000-8000-000000000001') ON CONFLICT DO NOTHING;
+    INSERT INTO payments (id, user_id, provider, provider_ref, amount, currency)
+    SELECT md5('settled ' || n)::uuid, '00000000-0000-7000-8000-000000000001', 'stripe', 'pi_settled_' || n, 25, 'USD'
+    FROM generate_series(0, {last}) AS n;
+    INSERT INTO captures (payment_id, provider, capture_ref, status, amount, currency)
+    SELECT md5('settled ' || n)::uuid, 'stripe', 'ch_settled_' || n, 'succeeded', 25, 'USD'
+    FROM generate_series(0, {last}) AS n
+"""
+
+
+def run(stand: Stand, *, quick: bool) -> Report:
+    lines = QUICK if quick else LINES
+    report = Report(title=f"Settled money: a file of {lines:,} lines")
+    report.remark(load_average())
+    with stand.connect() as connection:
+        connection.execute("SET session_replication_role = replica")
+        for statement in seeded(lines):
+            connection.execute(statement)
+        connection.execute("RESET session_replication_role")
+        connection.execute("ANALYZE payments, captures")
+        before = _wal(connection)
+        url = stand.environment["MIGRATION_DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://")
+        found = json.loads(
+            stand.run(sys.executable, "-m", "benchmarks.settlements", url, str(lines), name="settlements")
+        )
+        report.add("all of it", f"{found['seconds']:.1f} s", target="120 s" if lines == LINES else "")
+        report.add("lines", per_second(lines / found["seconds"]))
+        report.add("most memory of the process", f"{found['memory']:.0f} MiB", target="300 MiB")
+        report.add("write-ahead log", f"{(_wal(connection) - before) / 2**20:,.0f} MiB")
+        for statement, seconds in sorted(found["statements"].items(), key=lambda each: -each[1]):
+            if seconds > found["seconds"] / 100:
+                report.add(statement, f"{seconds:.1f} s")
+        states = connection.execute("SELECT state::text, count(*) FROM payouts GROUP BY 1").fetchall()
+        matched = connection.execute("SELECT state::text, count(*) FROM settlement_matches GROUP BY 1").fetchall()
+    report.remark(f"payouts {dict(states)}, matches {dict(matched)}")
+    return report
+
+
+def seeded(count: int) -> list[str]:
+    """The statements that make so many payments, each with its capture."""
+    return _SEED.format(last=count - 1).split(";")
+
+
+def report_of(count: int, *, first: int = 0) -> SettlementReport:
+    """A report of captures of 25.00 USD, from ``first`` to ``count``, in payouts of 10,000, as an adapter reads one."""
+    made = SettlementReport(form="benchmark", name=f"{count}.csv", lines=iter(()))
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
+    gross, fee = Decimal("25.00"), Decimal("0.65")
+    net = gross - fee
+
+    def read() -> Iterator[ReportLine]:
+        for number in range(first, count):
+            payout = f"po_settled_{first}_{number // OF_A_PAYOUT}"
+            moment = began + timedelta(milliseconds=number)
+            yield ReportLine(
+                line=number + 2,
+                account="",
+                section=payout,
+                entry_ref=f"txn_settled_{number}",
+                is_made=False,
+                kind=EntryKind.CAPTURE,
+                provider_type="charge",
+                gross=Decimal(str(gross)),
+                fee=Decimal(str(fee)),
+                net=Decimal(str(net)),
+                currency="USD",
+                occurred_at=moment,
+                occurred_local=str(moment),
+                payout_ref=payout,
+                about=Subject.CAPTURE,
+                subject_ref=f"ch_settled_{number}",
+                payment_ref=f"pi_settled_{number}",
+                merchant_ref=f"order-{number}",
+            )
+        for place in range(first // OF_A_PAYOUT, -(-count // OF_A_PAYOUT)):
+            ref = f"po_settled_{first}_{place}"
+            amount = net * (min((place + 1) * OF_A_PAYOUT, count) - max(place * OF_A_PAYOUT, first))
+            made.payouts.append(
+                ReportPayout(account="", payout_ref=ref, amount=amount, currency="USD", status=PayoutStatus.PAID)
+            )
+            made.sections.append(ReportSection(account="", name=ref, rule="lines = payout", of_payout=ref))
+        made.sha256 = (first << 64 | count).to_bytes(32, "big")
+
+    made.lines = read()
+    return made
+
+
+class _Timed(psycopg.Cursor[Any]):
+    """Notes how long each statement takes, by its first words."""
+
+    seconds: dict[str, float] = {}  # noqa: RUF012 (of the process)
+
+    def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return super().execute(query, *arguments, **options)
+        finally:
+            words = " ".join(str(query).split())[:60]
+            self.seconds[words] = self.seconds.get(words, 0.0) + time.perf_counter() - began
+
+
+def main(url: str, lines: int) -> None:
+    """Enter the file, and print what it took as JSON."""
+    with psycopg.connect(url, autocommit=True, prepare_threshold=None, cursor_factory=_Timed) as connection:
+        connection.execute("SET ROLE checkout_settlements")
+        began = time.perf_counter()
+        read_until: list[float] = []
+        enter(
+            connection,
+            report_of(lines),
+            provider="stripe",
+            account="",
+            progress=lambda _rows: read_until.append(time.perf_counter()),
+        )
+        seconds = time.perf_counter() - began
+    statements = {f"statement {name}": took for name, took in _Timed.seconds.items()}
+    statements["reading, into a file"] = read_until[-1] - began
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(json.dumps({"seconds": seconds, "memory": memory, "statements": statements}))
+
+
+def _wal(connection: psycopg.Connection[Any]) -> float:
+    found = connection.execute("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()
+    return float(found[0]) if found else 0.0
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
