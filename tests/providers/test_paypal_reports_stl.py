@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkout_service.providers.adapters.paypal import reports_rows, reports_stl
+from checkout_service.providers.adapters.paypal import reports_lines, reports_rows
 from checkout_service.providers.adapters.paypal.reports_kinds import kind_of
 from checkout_service.providers.adapters.paypal.reports_stl import read_settlement_report
 from checkout_service.providers.reports import LONGEST_LINE, Report, ReportLine, UnreadableReportError
@@ -377,12 +377,22 @@ def test_a_row_that_a_quotation_mark_opens_is_bounded_and_so_is_the_file(monkeyp
 
 
 def test_withdrawals_that_are_kept_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reports_stl, "_MOST_PAYOUTS", 2)
+    monkeypatch.setattr(reports_lines, "MOST_PAYOUTS", 2)
     rows = [row(str(number), "T0400", "DR 100 EUR") for number in range(3)]
 
     assert len(read(built(rows[:2]))[0].payouts) == 2
-    with pytest.raises(UnreadableReportError, match="withdrawals"):
+    with pytest.raises(UnreadableReportError, match="withdrawals") as caught:
         read(built(rows))
+    assert caught.value.line == 7
+
+
+def test_a_withdrawal_has_one_payout_and_two_of_one_name_that_differ_hold_the_file() -> None:
+    same = [row("W", "T0400", "DR 100 EUR"), row("W", "T0400", "DR 100 EUR")]
+    report, lines = read(built(same))
+    assert (len(lines), len(report.payouts), why_held(report, lines)) == (2, 1, [])
+
+    report, lines = read(built([*same, row("W", "T0400", "DR 101 EUR")]))
+    assert why_held(report, lines) == ["two withdrawals that differ have the transaction ID W"]
 
 
 @given(st.binary(max_size=300), st.integers(0, len(SAMPLE)))

@@ -19,6 +19,7 @@ from checkout_service.providers.adapters.paypal.reports_lines import (
     DECIMALS,
     ZERO,
     UnlikeError,
+    Withdrawals,
     line_of,
     payout_of,
     reference,
@@ -125,7 +126,7 @@ def _report(window: Window, now: datetime) -> Report:
     digest = sha256(f"{window.account} {name}\n".encode())
     lines: list[ReportLine] = []
     report = Report(form="paypal-transactions-1", name=name, lines=iter(lines))
-    balances = Balances()
+    balances, withdrawals = Balances(), Withdrawals(report)
     unknown: set[str] = set()
     for info in window.rows:
         line = _line(info, len(lines) + 1, window.account, section)
@@ -137,7 +138,7 @@ def _report(window: Window, now: datetime) -> Report:
             paid = _WITHDRAWALS[status]
             bank_reference = reference(info.get("bank_reference_id"), "bank_reference_id")
             failed_at = _updated(info) if paid is PayoutStatus.FAILED else None
-            report.payouts.append(payout_of(line, status=paid, bank_reference=bank_reference, failed_at=failed_at))
+            withdrawals.add(payout_of(line, status=paid, bank_reference=bank_reference, failed_at=failed_at))
         if status not in _MOVED:
             balances.unsure(line.currency)
             continue

@@ -16,13 +16,16 @@ from checkout_service.providers.adapters.paypal.resources import REFERENCE
 from checkout_service.providers.adapters.paypal.spec import MINOR_UNITS
 from checkout_service.providers.fields import LONGEST_ID
 from checkout_service.providers.minor_units import exceptions_of
-from checkout_service.providers.reports import ReportLine, ReportPayout
+from checkout_service.providers.reports import Report, ReportLine, ReportPayout
 from checkout_service.settlement_words import EntryKind, PayoutStatus, Subject
 
 ZERO: Final = Decimal(0)
 
 DECIMALS: Final = {currency: decimals(currency, exceptions_of(MINOR_UNITS)) for currency in KNOWN_CURRENCIES}
 """How many decimals PayPal gives a currency. Of another one nobody here knows what its minor units are."""
+
+MOST_PAYOUTS: Final = 10_000
+_MOST_FAULTS: Final = 20
 
 _OF_PAYMENTS: Final = frozenset({"", "TXN", "ODR"})
 """Types of what a movement refers to: a transaction and an order; not a subscription, nor an agreement."""
@@ -109,6 +112,24 @@ def payout_of(
         bank_reference=bank_reference,
         failed_at=failed_at,
     )
+
+
+class Withdrawals:
+    """The payouts of a report, each once: a transaction id is not unique, and a name has one payout."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._known: dict[tuple[str, str], ReportPayout] = {}
+
+    def add(self, payout: ReportPayout) -> None:
+        """One more. Raises UnlikeError for more than anybody has: they are in memory until the report ends."""
+        known = self._known.setdefault((payout.account, payout.payout_ref), payout)
+        if known is payout:
+            if len(self._known) > MOST_PAYOUTS:
+                raise UnlikeError(f"a report of more than {MOST_PAYOUTS} withdrawals")
+            self._report.payouts.append(payout)
+        elif known != payout and len(self._report.faults) < _MOST_FAULTS:
+            self._report.faults.append(f"two withdrawals that differ have the transaction ID {payout.payout_ref}")
 
 
 def _made_ref(

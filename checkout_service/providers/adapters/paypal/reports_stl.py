@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import BinaryIO, Final
 
-from checkout_service.providers.adapters.paypal.reports_lines import UnlikeError, payout_of, reference
+from checkout_service.providers.adapters.paypal.reports_lines import UnlikeError, Withdrawals, payout_of, reference
 from checkout_service.providers.adapters.paypal.reports_rows import Columns, Row, Rows, iso
 from checkout_service.providers.adapters.paypal.reports_totals import Totals, count_of
 from checkout_service.providers.base import UnreadableError
@@ -47,8 +47,7 @@ _HEAD: Final = 6
 """Rows that are read at once: one of them is the header, where the file has any movement."""
 
 _MOST_SECTIONS: Final = 10_000
-_MOST_PAYOUTS: Final = 10_000
-"""What is kept until a file's end, in memory: far more than a file of real accounts has."""
+"""Kept in memory until a file's end: far more than a file of real accounts has."""
 
 
 def read_settlement_report(file: BinaryIO, *, name: str, account: str) -> Report:
@@ -82,6 +81,7 @@ class _Reading:
 
     def __init__(self, report: Report, rows: Rows, *, part: str, account: str) -> None:
         self._report = report
+        self._withdrawals = Withdrawals(report)
         self._rows = rows
         self._part = part
         self._account = account
@@ -113,9 +113,11 @@ class _Reading:
         line, bank_reference = self._columns.movement(row, number, *self._section)
         self._totals.add(line)
         if line.kind is EntryKind.PAYOUT:
-            if len(self._report.payouts) == _MOST_PAYOUTS:
-                raise UnreadableReportError(f"a report of more than {_MOST_PAYOUTS} withdrawals", line=number)
-            self._report.payouts.append(payout_of(line, status=PayoutStatus.PAID, bank_reference=bank_reference))
+            payout = payout_of(line, status=PayoutStatus.PAID, bank_reference=bank_reference)
+            try:
+                self._withdrawals.add(payout)
+            except UnlikeError as error:
+                raise UnreadableReportError(str(error), line=number) from error
         return line
 
     def _other(self, row: Sequence[str], number: int) -> None:
