@@ -81,6 +81,8 @@ def undo_match(match_id: UUID, why: str, operator: str | None) -> None:
             raise click.ClickException(_NO_MATCH) from error
         except UndoneAlreadyError as error:
             raise click.ClickException("It does not hold any more: nothing was done.") from error
+        except ResolvedAlreadyError as error:
+            raise click.ClickException("Somebody has settled it already: nothing was done.") from error
     click.echo(f"{match_id}: undone")
 
 

@@ -36,7 +36,9 @@ class Commands:
         """Begin one."""
         environment = {name: value for name, value in {**self.settings, **given}.items() if value}
         process = subprocess.Popen(
-            [sys.executable, "-m", "checkout_service.command_line", "settlements", *arguments],
+            # Whatever runs the tests may be in the background of a shell, which has its children ignore Ctrl-C.
+            ["/usr/bin/env", "--default-signal=INT", sys.executable, "-m", "checkout_service.command_line",
+             "settlements", *arguments],
             cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.started.append(process)
