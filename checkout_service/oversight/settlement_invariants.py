@@ -58,7 +58,7 @@ _UNSETTLED: Final = f"""
             AND match.state <> ALL ('{{matched,not_ours}}'::settlement_match_state[])
         ORDER BY match.state, match.id LIMIT CAST(:limit AS integer)
     ) AS match
-    JOIN balance_entries AS entry ON entry.id = match.entry_id
+    CROSS JOIN LATERAL (SELECT * FROM balance_entries WHERE id = match.entry_id OFFSET 0) AS entry
     JOIN payouts AS payout ON payout.id = entry.payout_id AND payout.state = 'reconciled'
 """  # noqa: S608 (only our own constants)
 

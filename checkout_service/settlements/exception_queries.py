@@ -15,7 +15,7 @@ from checkout_service.settlement_words import EXCEPTIONS, FileState, MatchState
 from checkout_service.settlements.amounts import show_exactly
 from checkout_service.settlements.walking import Found, Walk, find
 
-LOOKED_AT: Final = 20_000
+LOOKED_AT: Final = 5_000
 """Open exceptions among which those of one payout are looked for: the newest of each kind."""
 
 GROUPS: Final = 100
@@ -38,7 +38,7 @@ _of_payout: Final = Statement(f"""
         f'''(SELECT match.*, entry.currency AS entry_currency, entry.net, entry.payout_id AS entry_payout_id
             FROM (SELECT * FROM settlement_matches AS match
                 WHERE {_IS_OPEN} AND match.state = '{state.value}' ORDER BY match.id DESC LIMIT {LOOKED_AT}) AS match
-            LEFT JOIN balance_entries AS entry ON entry.id = match.entry_id
+            LEFT JOIN LATERAL (SELECT * FROM balance_entries WHERE id = match.entry_id OFFSET 0) AS entry ON true
             WHERE coalesce(match.payout_id, entry.payout_id) = CAST(:id AS uuid))'''
         for state in EXCEPTIONS
     )
