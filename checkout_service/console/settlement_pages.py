@@ -140,7 +140,7 @@ def show_exceptions() -> tuple[str, int]:
 
 
 def _with_entries(
-    template: str, endpoint: str, filters: EntryFilters, place: Mapping[str, UUID], **values: Any
+    template: str, endpoint: str, filters: EntryFilters, place: Mapping[str, Any], **values: Any
 ) -> tuple[str, int]:
     """A page with the entries that these filters let through, and the ways to further ones."""
     faults: dict[str, str] = {}

@@ -16,7 +16,7 @@ from checkout_service.settlements.amounts import show_exactly
 from checkout_service.settlements.walking import Found, Walk, find
 
 LOOKED_AT: Final = 20_000
-"""Open exceptions among which those of one payout are looked for: the newest of each kind."""
+"""Entries of a payout, the newest, among which its open exceptions are looked for."""
 
 GROUPS: Final = 100
 """Groups of exceptions that a payout is shown with."""
@@ -30,19 +30,26 @@ _IS_OPEN: Final = """
 """
 
 # As settlement_exceptions_of groups them (migrations/settlements/events.sql): those of one transaction have its moment.
-# Each kind along settlement_matches_open.
+# Each entry's along the index of matches by their entry; a bank's, and what has none, by the payout.
 _of_payout: Final = Statement(f"""
     WITH open AS MATERIALIZED (
-        {
-    " UNION ALL ".join(
-        f'''(SELECT match.*, entry.currency AS entry_currency, entry.net, entry.payout_id AS entry_payout_id
-            FROM (SELECT * FROM settlement_matches AS match
-                WHERE {_IS_OPEN} AND match.state = '{state.value}' ORDER BY match.id DESC LIMIT {LOOKED_AT}) AS match
-            LEFT JOIN balance_entries AS entry ON entry.id = match.entry_id
-            WHERE coalesce(match.payout_id, entry.payout_id) = CAST(:id AS uuid))'''
-        for state in EXCEPTIONS
-    )
-}
+        SELECT match.*, entry.currency AS entry_currency, entry.net
+        FROM (
+            SELECT id, currency, net FROM balance_entries WHERE payout_id = CAST(:id AS uuid)
+            ORDER BY id DESC LIMIT {LOOKED_AT}
+        ) AS entry
+        CROSS JOIN LATERAL (
+            SELECT * FROM settlement_matches AS match
+            WHERE match.entry_id = entry.id AND match.entry_id IS NOT NULL AND {_IS_OPEN} OFFSET 0
+        ) AS match
+        UNION ALL
+        SELECT match.*, entry.currency, entry.net
+        FROM (
+            SELECT * FROM settlement_matches AS match
+            WHERE match.payout_id = CAST(:id AS uuid) AND {_IS_OPEN} ORDER BY match.id DESC LIMIT {LOOKED_AT}
+        ) AS match
+        LEFT JOIN LATERAL (SELECT * FROM balance_entries WHERE id = match.entry_id OFFSET 0) AS entry ON true
+        WHERE entry.payout_id IS DISTINCT FROM CAST(:id AS uuid)
     )
     SELECT one.*, first.detail
     FROM (
@@ -172,7 +179,7 @@ class HeldFile(NamedTuple):
 def exceptions_of_payout(payout_id: UUID) -> list[dict[str, Any]]:
     """Its open exceptions as events tell of them: one for each kind, currency and transaction that found some.
 
-    They are looked for among the newest ``LOOKED_AT`` of each kind. Raises DatabaseUnavailableError.
+    They are looked for among its newest ``LOOKED_AT`` entries. Raises DatabaseUnavailableError.
     """
     return [
         {

@@ -21,7 +21,7 @@ def references(reader: Customer, **query: Any) -> list[str]:
     return [payout["reference"] for payout in answer.json["data"]]
 
 
-def test_a_payout_is_shown_as_its_provider_told_it_and_how_far_we_are(reader: Customer, books: Books) -> None:
+def test_a_payout_is_shown_as_its_provider_has_it_and_how_far_we_are(reader: Customer, books: Books) -> None:
     payout = books.payout(
         "po_1",
         account="acct_1",

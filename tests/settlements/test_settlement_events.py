@@ -32,7 +32,7 @@ def shown(reader: Customer, payout: UUID) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("state", ["reconciled", "by_balance"])
-def test_a_payout_that_comes_out_even_is_told_as_the_list_shows_it(
+def test_a_payout_that_comes_out_even_is_written_as_the_list_shows_it(
     reader: Customer, books: Books, sql: Sql, state: str
 ) -> None:
     payout = books.payout(account="acct_1", issued_at="2026-11-24T00:00:00Z", arrival_on="2026-11-26", fee="0.125")
@@ -49,7 +49,7 @@ def test_a_payout_that_comes_out_even_is_told_as_the_list_shows_it(
     assert event[:5] == ("payout.reconciled", "payout", payout, 3, payout)
 
 
-def test_one_that_is_even_at_once_is_told_and_one_that_is_not_is_not(books: Books, sql: Sql) -> None:
+def test_one_that_is_even_at_once_is_written_and_one_that_is_not_is_not(books: Books, sql: Sql) -> None:
     books.payout("po_1", state="unmatched")
     books.payout("po_2", state="open")
     assert types(sql, "payout") == []
@@ -57,7 +57,7 @@ def test_one_that_is_even_at_once_is_told_and_one_that_is_not_is_not(books: Book
     assert [event.object_id for event in payouts(sql)] == [payout]
 
 
-def test_one_that_goes_back_is_told_again_and_one_that_only_changes_is_not(books: Books, sql: Sql) -> None:
+def test_one_that_goes_back_is_written_again_and_one_that_only_changes_is_not(books: Books, sql: Sql) -> None:
     payout = books.payout(state="unmatched")
     for state in ("reconciled", "reconciled", "unmatched", "open", "reconciled"):
         books.change(payout, state=state)
@@ -82,7 +82,7 @@ def test_what_counts_is_the_end_of_the_transaction(books: Books, sql: Sql) -> No
     assert (event.object_id, event.body["amount_at_bank"], event.version) == (moved, "1.00", 3)
 
 
-def test_nothing_is_told_of_a_transaction_that_is_rolled_back(books: Books, sql: Sql) -> None:
+def test_nothing_is_written_of_a_transaction_that_is_rolled_back(books: Books, sql: Sql) -> None:
     payout, file = books.payout(), books.file()
     books.connection.execute("BEGIN")
     books.change(payout, state="reconciled")
@@ -93,7 +93,7 @@ def test_nothing_is_told_of_a_transaction_that_is_rolled_back(books: Books, sql:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_exception_is_told_as_its_payout_shows_it(reader: Customer, books: Books, sql: Sql, kind: str) -> None:
+def test_an_exception_is_written_as_its_payout_shows_it(reader: Customer, books: Books, sql: Sql, kind: str) -> None:
     file, payment = books.file(), uuid4()
     payout = books.payout(account="acct_1", state="unmatched")
     entry = books.entry(file, account="acct_1", payout_id=payout, gross="-40", fee="20", net="-60")
@@ -122,7 +122,7 @@ def test_an_exception_is_told_as_its_payout_shows_it(reader: Customer, books: Bo
 
 
 @pytest.mark.parametrize("state", ["matched", "unowned_fee", "not_ours"])
-def test_what_needs_nobody_is_not_told(books: Books, sql: Sql, state: str) -> None:
+def test_what_needs_nobody_is_not_written(books: Books, sql: Sql, state: str) -> None:
     books.match(state, books.entry(books.file()))
     assert exceptions(sql) == []
     assert sql("SELECT FROM settlement_marks") == []
@@ -159,7 +159,7 @@ def test_one_transaction_is_one_event_for_each_payout_kind_and_currency(
     assert sql("SELECT FROM settlement_marks") == []
 
 
-def test_what_is_missing_there_is_told_with_what_we_have(books: Books, sql: Sql) -> None:
+def test_what_is_missing_there_is_written_with_what_we_have(books: Books, sql: Sql) -> None:
     match = books.match(
         "missing_there",
         subject="capture",
