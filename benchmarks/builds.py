@@ -81,10 +81,10 @@ def _python_for(lock: Path, commit: str) -> Path:
     ):
         done = _run(step)
         if done.returncode:
-            said = "\n".join(f"    {line}" for line in done.stderr.strip().splitlines()[-LAST_LINES:])
+            heard = "\n".join(f"    {line}" for line in done.stderr.strip().splitlines()[-LAST_LINES:])
             raise BuildError(
                 f"the environment of {commit} could not be built: `{' '.join(step[1:4])} …` ended with "
-                f"{done.returncode}:\n{said}\n  pip must find every package of that commit's requirements.lock: "
+                f"{done.returncode}:\n{heard}\n  pip must find every package of that commit's requirements.lock: "
                 "an index that has them all, or their files (PIP_FIND_LINKS)."
             )
     (folder / "complete").touch()

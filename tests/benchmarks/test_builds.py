@@ -24,7 +24,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(root, "init", "--quiet")
     for lock in ("", f"nothing-that-is-anywhere==1.0 --hash=sha256:{'0' * 64}\n"):
         (root / "requirements.lock").write_text(lock)
-        (root / "told.txt").write_text(lock or "first")
+        (root / "kind.txt").write_text(lock or "first")
         git(root, "add", ".")
         git(root, "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "-m", "a commit")
     return root
@@ -38,7 +38,7 @@ def test_a_commit_is_laid_out_and_gone_at_the_end(repository: Path) -> None:
     (repository / "requirements.lock").write_text("")  # the lock of both is this one: so is their environment
 
     with of_commit("HEAD~1") as build:
-        assert (build.tree / "told.txt").read_text() == "first"
+        assert (build.tree / "kind.txt").read_text() == "first"
         assert build.python == Path(sys.executable)
         assert build.environment()["PYTHONPATH"] == str(build.tree)
         assert build.environment()["PATH"].startswith(str(build.python.parent))
@@ -51,10 +51,10 @@ def test_a_commit_that_git_does_not_know_is_named(repository: Path) -> None:
         pass
 
 
-def test_what_pip_could_not_find_is_said_and_not_taken_for_built(repository: Path) -> None:
+def test_what_pip_could_not_find_is_named_and_not_taken_for_built(repository: Path) -> None:
     (repository / "requirements.lock").write_text("")
 
     for _ in range(2):
-        said = r"(?s)environment of HEAD .*nothing-that-is-anywhere.*PIP_FIND_LINKS"
-        with pytest.raises(BuildError, match=said), of_commit("HEAD"):
+        reason = r"(?s)environment of HEAD .*nothing-that-is-anywhere.*PIP_FIND_LINKS"
+        with pytest.raises(BuildError, match=reason), of_commit("HEAD"):
             pass
