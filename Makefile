@@ -35,7 +35,7 @@ help:
 	@echo "make docs   builds docs/ as a site, into .site"
 	@echo "make wheel  builds the wheel of this checkout, into dist/"
 	@echo "make image  builds the image, by docker, podman or buildah"
-	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them"
+	@echo "make bench  all figures of docs/performance.md, some 40 minutes; FIGURES='receive drain' for a few of them, AGAINST=COMMIT beside that one"
 	@echo "make profile flame pictures of web and worker under the webhook receiver's load"
 	@echo "make node   what tests run in node: linters of the API's document, public packages for receivers; and node itself, where it is missing"
 	@echo "make schemas  the schemas of bank statements that tests compare with, into .schemas"
@@ -142,9 +142,11 @@ image: venv
 
 # Arguments for benchmarks/: names of figures, and --quick for seconds instead of minutes.
 FIGURES ?=
+# AGAINST=6e664bb measures some of them beside that commit, which is laid out and built in a folder of its own.
+AGAINST ?=
 
 bench: venv
-	@exec .venv/bin/python -m benchmarks $(FIGURES)
+	@exec .venv/bin/python -m benchmarks $(FIGURES) $(if $(AGAINST),--against $(AGAINST))
 
 profile: venv
 	@exec .venv/bin/python -m benchmarks.profile

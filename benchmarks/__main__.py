@@ -1,4 +1,7 @@
-"""``python -m benchmarks [figure …] [--quick]``: measures, and prints the tables at the end."""
+"""``python -m benchmarks [figure …] [--quick] [--against COMMIT]``: measures, and prints the tables at the end.
+
+With a commit, figures are measured beside that build, pair by pair.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks import (
+    against,
     both,
     catalogue,
     drain,
@@ -17,6 +21,7 @@ from benchmarks import (
     events,
     growth,
     live,
+    memory,
     numbering,
     processor,
     receive,
@@ -27,6 +32,7 @@ from benchmarks import (
     start,
     stock,
 )
+from benchmarks.builds import BuildError
 from benchmarks.load import LoadError
 from benchmarks.report import Report, tell
 from benchmarks.stand import stand
@@ -50,22 +56,32 @@ FIGURES: dict[str, Callable[..., Report]] = {
     "soak": soak.run,
 }
 
+ALONE = ("memory",)
+"""Figures that start all of their servers themselves."""
+
+AGAINST = (*against.FIGURES, *ALONE)
+"""Those that can be measured beside another commit."""
+
 
 def main() -> int:
+    known = [*FIGURES, *ALONE]
     arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    arguments.add_argument("figures", nargs="*", metavar="figure", help=f"of {', '.join(FIGURES)}; all by default")
+    arguments.add_argument("figures", nargs="*", metavar="figure", help=f"of {', '.join(known)}; all by default")
     arguments.add_argument("--quick", action="store_true", help="seconds instead of minutes; proves only that it works")
+    arguments.add_argument("--against", metavar="COMMIT", help=f"measure {', '.join(AGAINST)} beside that commit")
     given = arguments.parse_args()
-    unknown = [name for name in given.figures if name not in FIGURES]
+    if given.against:
+        known = list(AGAINST)
+    unknown = [name for name in given.figures if name not in known]
     if unknown:
         arguments.error(f"no such figure: {', '.join(unknown)}")
     reports = []
-    for name in given.figures or FIGURES:
+    for name in given.figures or known:
         started = time.monotonic()
         tell(f"\n{name} …")
         try:
-            reports.append(measure(FIGURES[name], quick=given.quick))
-        except LoadError as error:
+            reports.append(figure(name, against_commit=given.against, quick=given.quick))
+        except (LoadError, BuildError, memory.SideError) as error:
             sys.stderr.write(f"{name}: {error}\n")
             return 1
         tell(f"  took {time.monotonic() - started:.0f} s")
@@ -74,6 +90,15 @@ def main() -> int:
     for report in reports:
         sys.stdout.write(report.table() + "\n")
     return 0
+
+
+def figure(name: str, *, against_commit: str | None, quick: bool) -> Report:
+    """One figure, by itself or beside a commit. Raises LoadError, BuildError and SideError."""
+    if name == "memory":
+        return memory.run(commit=against_commit, quick=quick) if against_commit or quick else memory.beside_old()
+    if against_commit:
+        return against.run(against_commit, (name,), quick=quick)
+    return measure(FIGURES[name], quick=quick)
 
 
 def measure(figure: Callable[..., Report], *, quick: bool) -> Report:

@@ -3,17 +3,16 @@
 Without a folder it is this tree beside itself, in whose database no events are written: what they cost. With
 ``--traces 0.1`` it is this tree, of whose webhooks a tenth is traced, beside itself, where nothing is.
 
-Each tree has servers of its own, which both stand there all the time; one of them works at a time. Measured are the
-drain of deliveries that become orders, the same while their events are posted to one endpoint, and sessions of ordinary
-listings, whose pieces are counted or not; printed is the ratio of each pair of turns. The other tree is a checkout of
-that commit; it uses this Python.
+Each tree has servers of its own, which both stand there all the time; one of them works at a time. Measured are
+webhooks taken, the drain of deliveries that become orders, the same while their events are posted to one endpoint, and
+sessions of ordinary listings, whose pieces are counted or not; printed is the ratio of each pair of turns. The other
+tree is a checkout of that commit; it uses this Python. ``python -m benchmarks --against COMMIT`` makes both by itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -22,21 +21,27 @@ from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from benchmarks.builds import Build
+from benchmarks.bystanders import Bystanders, watching
+from benchmarks.pairs import judge
 from benchmarks.report import load_average, tell
 
-FIGURES = ("drain", "delivered", "sessions", "untracked")
+FIGURES = ("receive", "drain", "delivered", "sessions", "untracked")
 SIDE = Path(__file__).with_name("one_side.py")
+
+Round = Mapping[str, Mapping[str, float]]
+"""A turn of each side, by its name."""
 
 
 class Side:
     """A tree's processes; asked for one figure at a time."""
 
-    def __init__(self, tree: Path, *, events: bool = True, traces: Mapping[str, str] | None = None) -> None:
+    def __init__(self, build: Build, *, events: bool = True, traces: Mapping[str, str] | None = None) -> None:
         # -P: this folder has modules that are called like the standard library's.
         self._child = subprocess.Popen(
-            [sys.executable, "-P", str(SIDE)],
-            cwd=tree,
-            env=os.environ | {"PYTHONPATH": str(tree), "BESIDE_EVENTS": "on" if events else "off"} | (traces or {}),
+            [str(build.python), "-P", str(SIDE)],
+            cwd=build.tree,
+            env=build.environment() | {"BESIDE_EVENTS": "on" if events else "off"} | (traces or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -73,17 +78,17 @@ def main() -> int:
         "--traces", type=float, help="the ratio that is traced of this tree; of the other nothing is"
     )
     given = arguments.parse_args()
-    this = given.this.resolve()
-    other = Side(given.other.resolve() if given.other else this, events=bool(given.other or given.traces))
+    this = Build(name="this", tree=given.this.resolve(), python=Path(sys.executable))
+    tree = given.other.resolve() if given.other else this.tree
+    beside = Build(name="other", tree=tree, python=Path(sys.executable))
+    other = Side(beside, events=bool(given.other or given.traces))
     sides = {"this": Side(this, traces=_traces(given.traces) if given.traces else None), "other": other}
     tell(load_average())
     for figure in given.figures:
-        for side in sides.values():
-            side.measure(figure)  # warms up: statements, connections
-        rounds = [_turn(figure, sides) for _ in range(given.rounds)]
-        ratio = statistics.median(found["this"]["rate"] / found["other"]["rate"] for found in rounds)
-        shown = " beside ".join(_median(name, rounds) for name in sides)
-        sys.stdout.write(f"{figure}: ratio {ratio:.2f}: {shown}\n")
+        found, bystanders = in_pairs(figure, sides, rounds=given.rounds)
+        shown = " beside ".join(median_of(name, found) for name in sides)
+        judged = judge([(one["this"], one["other"]) for one in found])
+        sys.stdout.write(f"{figure}: {judged}: {shown}; {bystanders}\n")
     tell(load_average())
     if given.traces:
         tell(f"{_Collector.taken:,} bytes of spans were exported")
@@ -121,6 +126,15 @@ def _traces(ratio: float) -> dict[str, str]:
     }
 
 
+def in_pairs(figure: str, sides: Mapping[str, Side], *, rounds: int) -> tuple[list[Round], Bystanders]:
+    """So many pairs of turns, after one that warms up (statements, connections), and who else worked meanwhile."""
+    for side in sides.values():
+        side.measure(figure)
+    with watching() as bystanders:
+        found = [_turn(figure, sides) for _ in range(rounds)]
+    return found, bystanders
+
+
 def _turn(figure: str, sides: Mapping[str, Side]) -> dict[str, dict[str, float]]:
     found = {name: side.measure(figure) for name, side in sides.items()}
     this, other = found["this"]["rate"], found["other"]["rate"]
@@ -128,9 +142,9 @@ def _turn(figure: str, sides: Mapping[str, Side]) -> dict[str, dict[str, float]]
     return found
 
 
-def _median(name: str, rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
+def median_of(name: str, rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
     medians = {group: statistics.median(found[name][group] for found in rounds) for group in rounds[0][name]}
-    rate = medians.pop("rate")
+    rate, _ = medians.pop("rate"), medians.pop("others", 0.0)
     used = ", ".join(f"{group} {spent:,.0f}" for group, spent in medians.items() if spent > 1)
     return f"{rate:,.0f} /s ({used} µs each)"
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from inspect import isfunction, signature
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ OF_OTHERS = 1_000_000_000
 
 SECONDS = 3.0
 GROUPS = ("web", "worker", "postgres", "sender", "receivers")
+WEBHOOKS = 4000
 LOG_FILES = 20
 WITHOUT_EVENTS = os.environ.get("BESIDE_EVENTS") == "off"
 _FIRSTS = count(0, DELIVERIES)
@@ -67,7 +69,13 @@ def main() -> None:
         make_log_files(servers)
         if WITHOUT_EVENTS:
             write_no_events(servers)
-        start = {"drain": drains, "delivered": delivered, "sessions": sessions, "untracked": untracked}
+        start = {
+            "receive": receive,
+            "drain": drains,
+            "delivered": delivered,
+            "sessions": sessions,
+            "untracked": untracked,
+        }
         figures: dict[str, Figure] = {}
         for line in sys.stdin:
             name = line.strip()
@@ -112,7 +120,38 @@ def measure(servers: Stand, figure: Figure) -> dict[str, float]:
         done = figure.work(prepared)
         seconds = time.perf_counter() - began
     each = 1e6 * usage.seconds * CORES / done
-    return {"rate": done / seconds} | {name: share * each for name, share in usage.shares.items() if name in GROUPS}
+    spent = {name: share * each for name, share in usage.shares.items() if name in GROUPS}
+    return {"rate": done / seconds, "others": usage.shares["others"]} | spent
+
+
+def receive(servers: Stand) -> Figure:
+    """Webhooks that are taken, about payments of nobody: the receiver does not look. No worker runs meanwhile."""
+    sign: Any = next(thing for thing in vars(seeds).values() if _takes(thing, "references", "secret"))
+    references = (f"mock_pi_{number:032x}" for number in range(WEBHOOKS))
+    headers = {"Content-Type": "application/json"}
+    file = load.prepare(
+        servers,
+        "receive",
+        (
+            load.Request(method="POST", path="/api/payments/webhook", headers=headers, body=body)
+            for body in sign(references, servers.environment["MOCK_WEBHOOK_SECRETS"])
+        ),
+    )
+    port = servers.environment["PORT"]
+    base = f"http://127.0.0.1:{port}" if "web" in servers.started else servers.serve()
+
+    def prepare() -> None:
+        if "worker" in servers.started:
+            servers.stop("worker")
+        with servers.connect() as connection:
+            connection.execute("TRUNCATE webhook_deliveries CASCADE")
+            connection.execute("VACUUM ANALYZE webhook_deliveries")
+
+    return Figure(prepare, lambda _: int(load.full_speed(base, file, seconds=SECONDS).requests))
+
+
+def _takes(thing: object, *names: str) -> bool:
+    return isfunction(thing) and tuple(signature(thing).parameters) == names
 
 
 def drains(servers: Stand) -> Figure:

@@ -9,9 +9,11 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
+import click
 from celery import Task
 from celery.apps.worker import Worker
 from celery.signals import celeryd_after_setup, worker_process_init, worker_process_shutdown
+from click.core import ParameterSource
 from flask import Flask
 from kombu.utils.url import maybe_sanitize_url
 
@@ -79,7 +81,9 @@ class WorkerProcess(Worker):
     """A worker's main process: it makes the context before it forks, and ends at once where the settings are wrong."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        if str(options.get("hostname")).partition("@")[0] == HOUSEKEEPING and not options.get("concurrency"):
+        if str(options.get("hostname")).partition("@")[0] == HOUSEKEEPING and not _is_chosen(
+            options.get("concurrency")
+        ):
             options["concurrency"] = self.app.conf["housekeeping_concurrency"]
         try:
             context()
@@ -106,6 +110,13 @@ class WorkerProcess(Worker):
         if isinstance(broker := found.get("broker"), dict):
             broker["hostname"] = maybe_sanitize_url(str(broker.get("hostname") or ""))
         return found
+
+
+def _is_chosen(concurrency: object) -> bool:
+    """Whether somebody said how many children there are: the command fills in what the settings say of all workers."""
+    command = click.get_current_context(silent=True)
+    source = command.get_parameter_source("concurrency") if command else None
+    return source is not ParameterSource.DEFAULT if source else bool(concurrency)
 
 
 @worker_process_init.connect

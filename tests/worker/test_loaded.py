@@ -85,9 +85,9 @@ print(json.dumps(state()))
 )
 
 
-def run(program: str, **more: str) -> dict[str, Any]:
+def run(program: str, *arguments: str, **more: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, *arguments],
         cwd=ROOT,
         env=ENVIRONMENT | more,
         capture_output=True,
@@ -180,27 +180,37 @@ def test_a_task_that_has_only_its_name_is_sent_as_declared_and_takes_what_its_fu
 
 
 CHILDREN = """
-import json
+import json, os, sys
+sys.orig_argv[1:] = ["-m", "worker.command_line"]
 from worker.app import app
-made = {}
-for name, given in (("worker", None), ("housekeeping", None), ("sender", 2), ("housekeeping", 5)):
-    made[f"{name} {given}"] = app.Worker(hostname=f"{name}@here", queues="events", concurrency=given).concurrency
-print(json.dumps(made))
+app.Worker
+from worker.command_line import main
+from worker.process import WorkerProcess
+def start(worker):
+    print(json.dumps({"children": worker.concurrency}), flush=True)
+    os._exit(0)
+WorkerProcess.start = start
+main(["-A", "worker.app", "worker", *sys.argv[1:]])
 """
+NAME = "-Q payments,housekeeping -n housekeeping@%h"
+USUAL = (os.cpu_count() or 1) + 1
 
 
 @pytest.mark.parametrize(
-    ("given", "worker", "housekeeping"), [({}, (os.cpu_count() or 1) + 1, 2), ({"WORKER_CONCURRENCY": "4"}, 4, 4)]
+    ("arguments", "given", "children"),
+    [
+        (NAME, {}, 2),
+        (f"{NAME} -c {USUAL}", {}, USUAL),
+        (NAME, {"WORKER_CONCURRENCY": "4"}, 4),
+        (NAME, {"CELERY_WORKER_CONCURRENCY": "5"}, 5),
+        ("-Q webhooks -n worker@%h", {}, USUAL),
+        ("-Q events -c 1 -n sender@%h", {}, 1),
+    ],
 )
 def test_housekeeping_has_two_children_unless_somebody_says_how_many(
-    given: dict[str, str], worker: int, housekeeping: int
+    arguments: str, given: dict[str, str], children: int
 ) -> None:
-    assert run(CHILDREN, **given) == {
-        "worker None": worker,
-        "housekeeping None": housekeeping,
-        "sender 2": 2,
-        "housekeeping 5": 5,
-    }
+    assert run(CHILDREN, *arguments.split(), **given) == {"children": children}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""Builds to measure beside this one: a commit in a folder of its own, with the environment of its own lock."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from benchmarks.report import tell
+from checkout_service.local.data_folder import ROOT
+
+KEPT: Final = ROOT / ".bench"
+"""Environments of other locks, by the lock: to build one takes a minute, and a pip that finds all of the lock."""
+
+LAST_LINES = 12
+
+
+class BuildError(Exception):
+    """The commit cannot be built here; the message says what failed, and what would help."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """A tree and the Python whose packages are those of its lock."""
+
+    name: str
+    tree: Path
+    python: Path
+
+    def environment(self) -> dict[str, str]:
+        """What its processes are started with: its modules, and its commands before any others."""
+        path = f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        return os.environ | {"PYTHONPATH": str(self.tree), "PATH": path}
+
+
+def this() -> Build:
+    """This tree, with the Python that runs."""
+    return Build(name="this", tree=ROOT, python=Path(sys.executable))
+
+
+@contextmanager
+def of_commit(commit: str) -> Iterator[Build]:
+    """That commit, in a temporary folder; its environment is kept. Raises BuildError."""
+    with tempfile.TemporaryDirectory(prefix="checkout-build-") as folder:
+        tree = Path(folder)
+        _lay_out(commit, tree)
+        yield Build(name=commit, tree=tree, python=_python_for(tree / "requirements.lock", commit))
+
+
+def _lay_out(commit: str, tree: Path) -> None:
+    known = _run(["git", "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"])
+    if known.returncode:
+        raise BuildError(f"git does not know the commit {commit}: fetch it (git fetch --unshallow), or name another")
+    with subprocess.Popen(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE) as archive:
+        unpacked = subprocess.run(["tar", "-x", "-C", str(tree)], stdin=archive.stdout, check=False)
+    if archive.returncode or unpacked.returncode:
+        raise BuildError(f"{commit} could not be laid out in {tree}: see what git and tar say above")
+
+
+def _python_for(lock: Path, commit: str) -> Path:
+    """The Python of an environment with what this lock pins: this one, one that was kept, or a new one."""
+    pinned = lock.read_bytes()
+    if pinned == (ROOT / lock.name).read_bytes():
+        return Path(sys.executable)
+    version = "{}.{}".format(*sys.version_info[:2])
+    folder = KEPT / sha256(pinned + version.encode()).hexdigest()[:16]
+    python = folder / "bin" / "python"
+    if (folder / "complete").exists():
+        return python
+    tell(f"building the environment of {commit} by its lock, in {folder.relative_to(ROOT)}: once for each lock …")
+    for step in (
+        [sys.executable, "-m", "venv", "--clear", str(folder)],
+        [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--require-hashes", "-r", str(lock)],
+    ):
+        done = _run(step)
+        if done.returncode:
+            heard = "\n".join(f"    {line}" for line in done.stderr.strip().splitlines()[-LAST_LINES:])
+            raise BuildError(
+                f"the environment of {commit} could not be built: `{' '.join(step[1:4])} …` ended with "
+                f"{done.returncode}:\n{heard}\n  pip must find every package of that commit's requirements.lock: "
+                "an index that has them all, or their files (PIP_FIND_LINKS)."
+            )
+    (folder / "complete").touch()
+    return python
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
