@@ -25,7 +25,7 @@ FEW: Final = 500
 
 _BLOCKING: Final = ", ".join(f"'{state.value}'" for state in BLOCKING)
 
-# As checkout_service.settlements.payouts sums them: a payout's own line is no part of it. A scrape adds up few: one that
+# As checkout_service.settlements.payouts sums them: its own line is no part of a payout. A scrape adds up few: one that
 # has more than it says differs in their number already.
 _SUMMED: Final = """
     CROSS JOIN LATERAL (
