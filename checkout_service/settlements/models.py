@@ -32,6 +32,7 @@ class SettlementFile(Dated, Base):
     """A file of a provider or a bank, or what was fetched in its place.
 
     What it says never changes. One that does not prove itself is held, and entered or superseded later.
+    The trigger settlement_files_guard (migrations/settlements/guards.sql) lets nothing else of it move.
     """
 
     __tablename__ = "settlement_files"
@@ -138,7 +139,10 @@ class SettlementLine(Movement, Base):
 
 
 class Payout(Dated, Base):
-    """Money that a provider pays out, or takes back, by its name for it."""
+    """Money that a provider pays out, or takes back, by its name for it.
+
+    The trigger payouts_guard (migrations/settlements/guards.sql) lets nothing else of it move.
+    """
 
     __tablename__ = "payouts"
     __table_args__ = (
@@ -200,7 +204,10 @@ class Payout(Dated, Base):
 
 
 class BalanceEntry(Movement, Dated, Base):
-    """One movement of money on an account at a provider, or at a bank."""
+    """One movement of money on an account at a provider, or at a bank.
+
+    The trigger balance_entries_guard (migrations/settlements/guards.sql) lets nothing else of it move.
+    """
 
     __tablename__ = "balance_entries"
     __table_args__ = (
@@ -251,6 +258,7 @@ class SettlementMatch(Dated, Base):
     """What came of an entry, or of something of ours that no entry tells of. One that is undone stays.
 
     What it points at in other rooms has no foreign key: its check would lock a row of a customer's payment.
+    The trigger settlement_matches_guard (migrations/settlements/guards.sql) lets nothing else of it move.
     """
 
     __tablename__ = "settlement_matches"
@@ -348,7 +356,10 @@ class SettlementMatch(Dated, Base):
 
 
 class SettlementAccount(Dated, Base):
-    """An account at a provider, or at a bank, of which something was entered or fetched."""
+    """An account at a provider, or at a bank, of which something was entered or fetched.
+
+    The trigger settlement_accounts_guard (migrations/settlements/guards.sql) lets nothing else of it move.
+    """
 
     __tablename__ = "settlement_accounts"
     __table_args__ = (Index("settlement_accounts_provider_account", "provider", "account", unique=True),)

@@ -21,7 +21,7 @@ SUFFIXES = (
     *(".service", ".html", ".css", ".js", ".svg", ".png", ".ini"),
 )
 
-MADE_WHEN_RUN = frozenset({".data", ".image", ".node", ".profiles", ".site", ".venv", "node_modules"})
+MADE_WHEN_RUN = frozenset({".bench", ".data", ".image", ".node", ".profiles", ".site", ".venv", "node_modules"})
 """Folders that are there only once a command has made them."""
 
 _FENCE = re.compile(r"^ *```.*?^ *```", re.M | re.S)
