@@ -112,13 +112,14 @@ class Stripe(ThreadingHTTPServer):
         return self.answers[number](page) if number in self.answers else (200, page)
 
     def _balance(self) -> dict[str, Any]:
-        """A part of it pending, and what can be paid out at once beside it, which is a part of the same."""
+        """A part of it pending, and other balances beside it. A currency of which there is nothing is not there."""
         if self.moving:
             self.balance.insert(0, self.moving.pop(0))
         totals = dict(self.opening)
         for one in self.balance:
             if one.get("balance_type") in (None, "payments"):
                 totals[one["currency"]] = totals.get(one["currency"], 0) + one["net"]
+        totals = {currency: total for currency, total in totals.items() if total}
         pending = [{"amount": 700, "currency": currency, "source_types": {"card": 700}} for currency in totals]
         available = [{"amount": total - 700, "currency": currency} for currency, total in totals.items()]
         others = {"instant_available": available, "issuing": {"available": pending}, "connect_reserved": pending}
