@@ -1,6 +1,7 @@
 """Celery's own command line for ``checkout worker`` and its like, and for the Procfile: the same arguments.
 
-``checkout`` runs it in its own process. Loaded by its name: the web tier never imports the worker.
+``checkout`` runs it in its own process. Loaded by its name: the web tier never imports the worker. ``python -m``, which
+the Procfile has, is for a checkout alone: it looks for modules in the folder where it is started first.
 
 The command ``celery`` loads all of its commands, a shell and Flower among them, whichever of them is run: 20 MB of each
 process. Here a worker, beat and Flower load their own command alone. Whatever else is asked for is left to ``celery``.

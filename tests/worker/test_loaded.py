@@ -284,7 +284,7 @@ def test_every_variable_that_sets_an_option_of_celery_is_known() -> None:
 
 
 @pytest.mark.parametrize("command", ["worker", "beat"])
-def test_a_count_of_children_that_is_no_number_is_said_in_a_line(command: str) -> None:
+def test_a_count_of_children_that_is_no_number_ends_in_one_line(command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "worker.command_line", "-A", "worker.app", command],
         cwd=ROOT,
