@@ -17,6 +17,7 @@ from celery import Celery
 from celery.loaders.app import AppLoader
 from celery.signals import setup_logging
 
+from checkout_service.settings.process_counts import WorkerCounts
 from checkout_service.settings.values import BrokerSettings, SettingsError
 from checkout_service.telemetry import logs
 from checkout_service.telemetry.metrics_folder import MetricsFolderError, name_metrics_folder
@@ -28,6 +29,8 @@ from worker.task_names import register_names
 
 try:
     _settings = BrokerSettings.from_environment()
+    # Celery's settings read them later, where an error would be a traceback.
+    WorkerCounts.from_environment()
 except SettingsError as error:
     sys.exit(f"The environment cannot be used:\n{error}")
 

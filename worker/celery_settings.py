@@ -10,6 +10,7 @@ import os
 
 from checkout_service.publishing.broker import celery_broker
 from checkout_service.publishing.queues import queues
+from checkout_service.settings.process_counts import WorkerCounts
 from checkout_service.tasks import SHORT, TaskName
 
 _broker = os.environ.get("CELERY_BROKER_URL") or os.environ.get("REDIS_URL") or ""
@@ -45,10 +46,9 @@ task_ignore_result = True
 task_acks_late = True
 task_reject_on_worker_lost = True
 
-# One more than there are cores: a child that commits waits for the disk, a tenth of its time, and another works on.
-worker_concurrency = int(os.environ.get("WORKER_CONCURRENCY") or (os.cpu_count() or 1) + 1)
-# What housekeeping has where nobody said how many: it waits for providers, and for PostgreSQL while it prunes.
-housekeeping_concurrency = int(os.environ.get("WORKER_CONCURRENCY") or 2)
+_counts = WorkerCounts.from_environment()
+worker_concurrency = _counts.worker
+housekeeping_concurrency = _counts.housekeeping
 worker_prefetch_multiplier = 1
 worker_max_tasks_per_child = 10_000
 worker_disable_rate_limits = True

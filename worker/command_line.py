@@ -1,6 +1,7 @@
 """Celery's own command line for ``checkout worker`` and its like, and for the Procfile: the same arguments.
 
-``checkout`` runs it in its own process. Loaded by its name: the web tier never imports the worker.
+``checkout`` runs it in its own process. Loaded by its name: the web tier never imports the worker. ``python -m``, which
+the Procfile has, is for a checkout alone: it looks for modules in the folder where it is started first.
 
 The command ``celery`` loads all of its commands, a shell and Flower among them, whichever of them is run: 20 MB of each
 process. Here a worker, beat and Flower load their own command alone. Whatever else is asked for is left to ``celery``.
@@ -29,13 +30,16 @@ _COMMANDS: Final = {
 }
 """Commands that are loaded by themselves, and their modules: each has it under its name."""
 
-_SET_ELSEWHERE: Final = frozenset(
-    {
-        *("BROKER_URL", "RESULT_BACKEND", "LOADER", "CONFIG_MODULE", "NO_COLOR", "SKIP_CHECKS"),
-        *(f"{PREFIX}_WORKDIR", f"{PREFIX}_QUIET", f"{PREFIX}_VERSION"),
-    }
+_OWN_NAMES: Final = ("BROKER_URL", "RESULT_BACKEND", "LOADER", "CONFIG_MODULE", "NO_COLOR", "SKIP_CHECKS")
+_OPTIONS: Final = (
+    *("broker", "result_backend", "loader", "config", "workdir"),
+    *("no_color", "quiet", "version", "skip_checks"),
 )
-"""Variables that ``celery`` reads before it runs a command."""
+SET_ELSEWHERE: Final = frozenset({*_OWN_NAMES, *(f"{PREFIX}_{option}".upper() for option in _OPTIONS)})
+"""Variables that ``celery`` reads before it runs a command: each of its options has one, and some have two.
+
+The app's is not among them, since the arguments name it. To ask ``celery`` would load it; a test compares.
+"""
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
@@ -58,7 +62,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
 def is_alone(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
     """Whether a command is run by itself: of our app, with nothing that ``celery`` would read before it."""
     begin, command = list(arguments[: len(_APP)]), "".join(arguments[len(_APP) : len(_APP) + 1])
-    return begin == _APP and command in _COMMANDS and not _SET_ELSEWHERE & environment.keys()
+    return begin == _APP and command in _COMMANDS and not SET_ELSEWHERE & environment.keys()
 
 
 def _group_of(name: str, app: object) -> click.Group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any, Final
@@ -23,7 +24,7 @@ from checkout_service.server.management import Answer, ManagementPort, Request, 
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.tracing import TracingSettings
 from checkout_service.settings.values import SettingsError, WorkerSettings
-from checkout_service.tasks import TaskName
+from checkout_service.tasks import QUEUES_OF_PROCESS, TaskName
 from checkout_service.telemetry import logs, metrics, tracing, tracing_start
 from checkout_service.telemetry.process_memory import ProcessMemory
 from checkout_service.telemetry.scrape_page import BeingMadeError, ScrapePage, is_bearer
@@ -31,8 +32,8 @@ from worker.context import make_context
 from worker.periodic.clocks import clocks
 from worker.periodic.turns import is_its_turn
 
-HOUSEKEEPING: Final = "housekeeping"
-"""The name of that process, as the Procfile gives it."""
+HOUSEKEEPING: Final = frozenset(QUEUES_OF_PROCESS["housekeeping"])
+"""The queues of that process. It may be two of them, or one for each queue, by names of their own."""
 
 
 @cache
@@ -81,9 +82,7 @@ class WorkerProcess(Worker):
     """A worker's main process: it makes the context before it forks, and ends at once where the settings are wrong."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        if str(options.get("hostname")).partition("@")[0] == HOUSEKEEPING and not _is_chosen(
-            options.get("concurrency")
-        ):
+        if _is_housekeeping(options.get("queues")) and not _is_chosen(options.get("concurrency")):
             options["concurrency"] = self.app.conf["housekeeping_concurrency"]
         try:
             context()
@@ -110,6 +109,12 @@ class WorkerProcess(Worker):
         if isinstance(broker := found.get("broker"), dict):
             broker["hostname"] = maybe_sanitize_url(str(broker.get("hostname") or ""))
         return found
+
+
+def _is_housekeeping(queues: str | Sequence[str] | None) -> bool:
+    """Whether a worker of these queues has only what waits for providers; none named is all queues."""
+    named = queues.split(",") if isinstance(queues, str) else queues or ()
+    return bool(named) and HOUSEKEEPING.issuperset(named)
 
 
 def _is_chosen(concurrency: object) -> bool:

@@ -6,6 +6,8 @@ process. A declaration says what a message needs, and whether it takes an argume
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import Parameter, Signature
 from typing import Any
 
 from celery import Celery, Task
@@ -16,9 +18,7 @@ from checkout_service.tasks import Declaration, TaskName
 class NamedTask(Task[Any, Any]):
     """A task whose function is elsewhere: it can be sent, and what its function would not take is refused."""
 
-    def __init__(self, declaration: Declaration) -> None:
-        self.name = declaration.name
-        self.__header__ = _takes_an_id if declaration.argument else _takes_nothing
+    abstract = True
 
     def run(self, *_: Any, **__: Any) -> Any:
         """Nobody calls it: workers load functions. Raises NotImplementedError."""
@@ -29,12 +29,18 @@ def register_names(app: Celery) -> None:
     """Have the app know every task that is declared, where it does not yet. It must run none of them."""
     for task in TaskName:
         if task.value not in app.tasks:
-            app.register_task(NamedTask(task.declaration))
+            # A class for each: Celery looks up what the settings say of a task, its time limit among it, by the name
+            # that its class has, and a message says the limit.
+            own = {"name": task.value, "__header__": staticmethod(_takes_what_is_declared(task.declaration))}
+            app.register_task(type(task.name, (NamedTask,), own)())
 
 
-def _takes_nothing() -> None:
-    """As the functions of tasks without an argument."""
+def _takes_what_is_declared(declaration: Declaration) -> Callable[..., None]:
+    """What raises TypeError for arguments that the task's function does not take, as a call of it would."""
+    names = [declaration.argument] if declaration.argument else []
+    signature = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
 
+    def header(*arguments: Any, **named: Any) -> None:
+        signature.bind(*arguments, **named)
 
-def _takes_an_id(_id: str) -> None:
-    """As the functions of tasks about a row."""
+    return header

@@ -32,6 +32,6 @@ def web_connections(*, children: int, threads: int) -> int:
     return children * (threads + WEB_BESIDE + WEB_BACKGROUND)
 
 
-def worker_connections(*, children: int) -> int:
-    """How many worker, housekeeping and sender of one host have at most; ``children`` is of each of the first two."""
-    return (2 * children + SENDER_CHILDREN) * WORKER_POOL + WORKERS * WORKER_MAIN
+def worker_connections(*, worker: int, housekeeping: int) -> int:
+    """How many worker, housekeeping and sender of one host have at most, by the children of the first two."""
+    return (worker + housekeeping + SENDER_CHILDREN) * WORKER_POOL + WORKERS * WORKER_MAIN

@@ -73,7 +73,7 @@ def check_connections() -> Iterator[Finding]:
         counts = ProcessCounts.from_environment()
         needs = Needs(
             web=web_connections(children=counts.web, threads=settings.web_threads),
-            worker=worker_connections(children=counts.worker),
+            worker=worker_connections(worker=counts.worker, housekeeping=counts.housekeeping),
             web_role=row.web_role,
             worker_role=worker_role,
         )

@@ -4,23 +4,52 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Final, Self
 
 from checkout_service.settings.reader import Reader
 
+HOUSEKEEPING_MOST: Final = 4
+"""Children of housekeeping where nobody said how many: it waits for providers, so that more cores make it no faster."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class ProcessCounts:
-    """Children of the web, and of each of worker and housekeeping."""
+class WorkerCounts:
+    """Children of worker and of housekeeping; the sender has its own in its command."""
 
-    web: int
     worker: int
+    housekeeping: int
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Read WEB_CONCURRENCY and WORKER_CONCURRENCY; by the cores where they are unset. Raises SettingsError."""
+        """Read WORKER_CONCURRENCY; by the cores where it is unset, empty or 0. Raises SettingsError."""
         env = Reader()
-        web, worker = env.number("WEB_CONCURRENCY", 0, least=0), env.number("WORKER_CONCURRENCY", 0, least=0)
+        values = cls._read(env)
         env.finish()
-        cores = os.cpu_count() or 1
-        return cls(web=web or cores, worker=worker or cores + 1)
+        return cls(**values)
+
+    @classmethod
+    def _read(cls, env: Reader) -> dict[str, Any]:
+        # One more than cores: a child that commits waits for the disk, a tenth of its time, and another works on.
+        usual = _cores() + 1
+        given = _number(env, "WORKER_CONCURRENCY")
+        return {"worker": given or usual, "housekeeping": given or min(usual, HOUSEKEEPING_MOST)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessCounts(WorkerCounts):
+    """Children of the web, of worker and of housekeeping."""
+
+    web: int
+
+    @classmethod
+    def _read(cls, env: Reader) -> dict[str, Any]:
+        return {**super()._read(env), "web": _number(env, "WEB_CONCURRENCY") or _cores()}
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+def _number(env: Reader, name: str) -> int:
+    """What is set; 0 where nothing is."""
+    return env.number(name, 0, least=0) if env.text(name, "") else 0

@@ -11,14 +11,15 @@ from checkout_service.database.pools import SENDER_CHILDREN, web_connections, wo
 from checkout_service.doctor.connections import UNLIMITED, Limits, Needs, check_connections, judge_needs, judge_shares
 from checkout_service.doctor.findings import Level
 from checkout_service.local.processes import read_procfile
-from checkout_service.settings.process_counts import ProcessCounts
+from checkout_service.settings.process_counts import ProcessCounts, WorkerCounts
 from checkout_service.settings.values import SettingsError
 from tests.conftest import ROOT, Sql
 
 
 def test_the_formula_is_that_of_the_page() -> None:
     assert web_connections(children=2, threads=4) == 2 * (4 + 4)
-    assert worker_connections(children=3) == 2 * (2 * 3 + 2) + 3
+    assert worker_connections(worker=3, housekeeping=3) == 2 * (2 * 3 + 2) + 3
+    assert worker_connections(worker=17, housekeeping=4) == 2 * (17 + 4 + 2) + 3
     sender = read_procfile(ROOT / "Procfile")["sender"]
     assert sender[sender.index("-c") + 1] == str(SENDER_CHILDREN)
 
@@ -90,8 +91,18 @@ RESERVED = {"max_connections": 1, "superuser_reserved_connections": -1, "reserve
 def test_counts_of_processes_are_those_of_their_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
     monkeypatch.delenv("WORKER_CONCURRENCY", raising=False)
-    counts = ProcessCounts.from_environment()
-    assert counts.worker == counts.web + 1
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    assert ProcessCounts.from_environment() == ProcessCounts(web=16, worker=17, housekeeping=4)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert ProcessCounts.from_environment() == ProcessCounts(web=2, worker=3, housekeeping=3)
+    for unset in ("", "0"):
+        monkeypatch.setenv("WORKER_CONCURRENCY", unset)
+        assert WorkerCounts.from_environment() == WorkerCounts(worker=3, housekeeping=3)
+    monkeypatch.setenv("WORKER_CONCURRENCY", "8")
+    monkeypatch.setenv("WEB_CONCURRENCY", "many")
+    assert WorkerCounts.from_environment() == WorkerCounts(worker=8, housekeeping=8)
+    with pytest.raises(SettingsError, match="WEB_CONCURRENCY"):
+        ProcessCounts.from_environment()
     monkeypatch.setenv("WORKER_CONCURRENCY", "-1")
     with pytest.raises(SettingsError, match="WORKER_CONCURRENCY"):
         ProcessCounts.from_environment()

@@ -9,10 +9,11 @@ import sys
 from typing import Any
 
 import pytest
+from celery.bin.celery import celery
 
 from checkout_service.tasks import TaskName
 from tests.conftest import ROOT
-from worker.command_line import is_alone
+from worker.command_line import PREFIX, SET_ELSEWHERE, is_alone
 
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -139,48 +140,81 @@ def test_the_webs_children_share_what_is_loaded_and_nothing_that_is_open() -> No
     assert {"checkout_service.wsgi", "celery.app.amqp", "kombu.transport.redis"} <= set(found["modules"])
 
 
-NAMED = """
-import json
+SENT = """
+import json, pkgutil, sys
+from importlib import import_module
+import worker
 from celery import Celery
+from celery.beat import Scheduler
 from checkout_service.tasks import TaskName
+from worker.periodic.dating import date_messages
 from worker.task_names import register_names
 app = Celery(set_as_current=False)
 app.config_from_object("celeryconfig")
 memory = dict.fromkeys(("broker_url", "broker_read_url", "broker_write_url"), "memory://")
 app.conf.update(memory, broker_transport_options={})
-register_names(app)
-def refused(call, *kinds):
-    try:
-        call()
-    except kinds:
-        return True
-    return False
+if sys.argv[1] == "functions":
+    app.loader.import_default_modules()
+    app.finalize()
+else:
+    register_names(app)
+date_messages()
 found = {}
-for task in TaskName:
-    arguments = ["an id"] if task.declaration.argument else []
-    own = app.tasks[task.value]
-    sent = own.apply_async(args=arguments)
+def message_of(task, send):
+    try:
+        sent = send()
+    except TypeError:
+        return None
     with app.connection_for_read() as connection:
         message = connection.default_channel.basic_get(task.declaration.queue.value, no_ack=True)
-    found[task.value] = {
-        "came": message is not None and message.headers["id"] == sent.id and message.headers["task"] == task.value,
-        "refused": refused(lambda: own.apply_async(args=[*arguments, "one too many"]), TypeError),
-        "not run": refused(lambda: own.run(*arguments), NotImplementedError),
+    assert message and message.headers["id"] == sent.id == message.headers.pop("root_id")
+    properties = {name: value for name, value in message.properties.items() if name not in DIFFER}
+    headers = {name: value for name, value in message.headers.items() if name not in DIFFER}
+    return {"headers": headers, "properties": properties, "body": message.payload}
+DIFFER = {"id", "origin", "sent_at", "correlation_id", "reply_to", "delivery_tag"}
+scheduler = Scheduler(app)
+for task in TaskName:
+    own, argument = app.tasks[task.value], task.declaration.argument
+    ways = {
+        "none": {},
+        "by place": {"args": ["an id"]},
+        "two": {"args": ["an id", "another"]},
+        "by name": {"kwargs": {argument or "id": "an id"}},
+        "by another name": {"kwargs": {"_id": "an id"}},
+        "both": {"args": ["an id"], "kwargs": {argument or "id": "an id"}},
     }
+    found[task.value] = {way: message_of(task, lambda: own.apply_async(**given)) for way, given in ways.items()}
+    for entry in scheduler.schedule.values():
+        if entry.task == task.value:
+            found[task.value]["by beat"] = message_of(task, lambda: scheduler.apply_async(entry, advance=False))
+    try:
+        own.run("an id") if sys.argv[1] == "names" else None
+    except NotImplementedError:
+        found[task.value]["runs here"] = False
 print(json.dumps(found))
 """
 
 
-def test_a_task_that_has_only_its_name_is_sent_as_declared_and_takes_what_its_function_takes() -> None:
-    found = run(NAMED)
+def test_a_task_that_has_only_its_name_is_sent_as_its_function_would_be_and_takes_what_that_takes() -> None:
+    by_function, by_name = run(SENT, "functions"), run(SENT, "names")
 
-    assert set(found) == set(TaskName)
-    for name, seen in found.items():
-        assert seen == {"came": True, "refused": True, "not run": True}, name
+    assert set(by_function) == set(by_name) == set(TaskName)
+    for task in TaskName:
+        takes_id, is_sent_by_beat = bool(task.declaration.argument), bool(task.declaration.schedule)
+        named = by_name[task.value]
+        assert named.pop("runs here") is False, task
+        assert {way for way, message in named.items() if message} == {
+            *(("by place", "by name") if takes_id else ("none",)),
+            *(("by beat",) if is_sent_by_beat else ()),
+        }, task
+        assert named == by_function[task.value], task
+        limit = task.declaration.time_limit.total_seconds()
+        assert {tuple(message["headers"]["timelimit"]) for message in named.values() if message} == {(limit, None)}
 
 
 CHILDREN = """
 import json, os, sys
+os.cpu_count = lambda: int(os.environ["CORES"])
 sys.orig_argv[1:] = ["-m", "worker.command_line"]
 from worker.app import app
 app.Worker
@@ -193,24 +227,31 @@ WorkerProcess.start = start
 main(["-A", "worker.app", "worker", *sys.argv[1:]])
 """
 NAME = "-Q payments,housekeeping -n housekeeping@%h"
-USUAL = (os.cpu_count() or 1) + 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "given", "children"),
+    ("cores", "arguments", "given", "children"),
     [
-        (NAME, {}, 2),
-        (f"{NAME} -c {USUAL}", {}, USUAL),
-        (NAME, {"WORKER_CONCURRENCY": "4"}, 4),
-        (NAME, {"CELERY_WORKER_CONCURRENCY": "5"}, 5),
-        ("-Q webhooks -n worker@%h", {}, USUAL),
-        ("-Q events -c 1 -n sender@%h", {}, 1),
+        (16, NAME, {}, 4),
+        (2, NAME, {}, 3),
+        (1, NAME, {}, 2),
+        (16, "-Q payments,housekeeping -n housekeeping2@%h", {}, 4),
+        (16, "-Q payments -n payments@%h", {}, 4),
+        (16, "-Q webhooks -n housekeeping@%h", {}, 17),
+        (16, "-Q payments,webhooks -n both@%h", {}, 17),
+        (16, "-n all@%h", {}, 17),
+        (16, f"{NAME} -c 17", {}, 17),
+        (16, NAME, {"WORKER_CONCURRENCY": "7"}, 7),
+        (16, NAME, {"CELERY_WORKER_CONCURRENCY": "5"}, 5),
+        (16, "-Q webhooks -n worker@%h", {}, 17),
+        (16, "-Q webhooks -n worker@%h", {"WORKER_CONCURRENCY": ""}, 17),
+        (16, "-Q events -c 1 -n sender@%h", {}, 1),
     ],
 )
-def test_housekeeping_has_two_children_unless_somebody_says_how_many(
-    arguments: str, given: dict[str, str], children: int
+def test_what_waits_for_providers_has_at_most_four_children_unless_somebody_says_how_many(
+    cores: int, arguments: str, given: dict[str, str], children: int
 ) -> None:
-    assert run(CHILDREN, *arguments.split(), **given) == {"children": children}
+    assert run(CHILDREN, *arguments.split(), CORES=str(cores), **given) == {"children": children}
 
 
 @pytest.mark.parametrize(
@@ -224,6 +265,8 @@ def test_housekeeping_has_two_children_unless_somebody_says_how_many(
         (["-q", "-A", "worker.app", "worker"], {}, False),
         (["-A", "another.app", "worker"], {}, False),
         (["-A", "worker.app", "worker"], {"BROKER_URL": "redis://elsewhere"}, False),
+        (["-A", "worker.app", "worker"], {"CELERY_BROKER": "redis://elsewhere"}, False),
+        (["-A", "worker.app", "worker"], {"CELERY_BROKER_URL": "redis://elsewhere"}, True),
         (["-A", "worker.app", "worker"], {"CELERY_WORKDIR": "/"}, False),
     ],
 )
@@ -231,3 +274,25 @@ def test_what_celery_reads_before_it_runs_a_command_is_left_to_celery(
     arguments: list[str], environment: dict[str, str], alone: bool
 ) -> None:
     assert is_alone(arguments, environment) is alone
+
+
+def test_every_variable_that_sets_an_option_of_celery_is_known() -> None:
+    options = [option for option in celery.params if option.name != "app"]
+    own = {option.envvar for option in options if option.envvar}
+
+    assert {*own, *(f"{PREFIX}_{option.name}".upper() for option in options)} == SET_ELSEWHERE
+
+
+@pytest.mark.parametrize("command", ["worker", "beat"])
+def test_a_count_of_children_that_is_no_number_ends_in_one_line(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "worker.command_line", "-A", "worker.app", command],
+        cwd=ROOT,
+        env=ENVIRONMENT | {"WORKER_CONCURRENCY": "abc"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "The environment cannot be used:\nWORKER_CONCURRENCY: Not a valid integer.\n"
