@@ -18,11 +18,11 @@ from typing import BinaryIO, Final, NamedTuple
 
 from checkout_service.providers.reports import UnreadableReportError
 from checkout_service.settlements.banks.bookings import (
-    LONGEST_DESCRIPTION,
     NO_REFERENCES,
     Booking,
     Chain,
     Entry,
+    bounded,
     checked_account,
     unique_name,
 )
@@ -35,7 +35,7 @@ _NOT_STATEMENTS: Final = {"camt.052": "a report within the day", "camt.054": "a 
 _NAME_LIST: Final = """
     Acct AcctSvcrRef AddtlNtryInf AddtlTxInf Amt AmtDtls Bal BkTxCd BookgDt Btch Cd CdOrPrtry CdtDbtInd CdtrRefInf Ccy
     ClrSysRef Domn Dt DtTm ElctrncSeqNb EndToEndId Fmly IBAN Id InstrId MsgId Ntry NtryDtls NtryRef Othr PgNb PmtInfId
-    Prtry Ref Refs RmtInf RvslInd StmtPgntn Strd Sts SubFmlyCd Tp TxAmt TxDtls TxId Ustrd ValDt
+    NbOfTxs Prtry Ref Refs RmtInf RvslInd StmtPgntn Strd Sts SubFmlyCd Tp TtlAmt TxAmt TxDtls TxId Ustrd ValDt
 """
 _NAMES: Final = frozenset(_NAME_LIST.split())
 _AMOUNT: Final = re.compile(r"\+?(?:[0-9]{1,18}(?:\.[0-9]{0,10})?|\.[0-9]{1,10})")
@@ -98,12 +98,17 @@ def version_of(file: BinaryIO) -> str:
 
 
 def entries(
-    file: BinaryIO, *, account: str, used: set[tuple[str, str]], finished: Callable[[Chain], None]
+    file: BinaryIO,
+    *,
+    account: str,
+    used: set[tuple[str, str]],
+    finished: Callable[[Chain], None],
+    faults: list[str],
 ) -> Iterator[Entry]:
     """The booked entries of a document, each with the statement, or the chain of pages, that it is part of.
 
     ``used`` are the names of statements that this file had before, by account. ``finished`` gets each chain once all of
-    it was read. Raises UnreadableReportError.
+    it was read. ``faults`` get which entries contradict their details. Raises UnreadableReportError.
     """
     chains = _Chains(account, used, finished)
     for container, element in elements(
@@ -116,9 +121,10 @@ def entries(
         if not element.name:
             chains.begin(_Page(line=element.line))
         elif container == "Stmt" and element.name == "Ntry":
-            booked = _bookings(element, chains.of_entry().account)
-            if booked:
-                yield Entry(chains.of_entry(), _is_reversal(element), booked)
+            if (element.text_at("Sts", "Cd") or element.text_at("Sts")) == "BOOK":
+                chain = chains.of_entry()
+                booked = _bookings(element, chain, chains.day, faults)
+                yield Entry(chain, _is_reversal(element), booked)
         else:
             chains.say(element)
     chains.end()
@@ -182,6 +188,11 @@ class _Chains:
             raise UnreadableReportError("an entry is part of no statement")
         return self._chain
 
+    @property
+    def day(self) -> str:
+        """The latest day of the balances so far: of an entry that names none."""
+        return max((balance.on for balance in self._balances), default="")
+
     def end(self) -> None:
         self._place()
         self._finish()
@@ -227,6 +238,8 @@ class _Chains:
                 chain.opening[currency] = opening.amount
             if closing is not None:
                 chain.closing[currency] = closing.amount
+                if closing.on:
+                    chain.reach(_instant(closing.on, None).date())
         self._finished(chain)
 
 
@@ -255,62 +268,95 @@ def _is_reversal(entry: Element) -> bool:
     return entry.text_at("RvslInd") in {"true", "1"}
 
 
-def _bookings(entry: Element, account: str) -> list[Booking]:
-    """What an entry brought: itself, or its parts, and what is between their sum and it. Empty if not booked."""
-    if (entry.text_at("Sts", "Cd") or entry.text_at("Sts")) != "BOOK":
-        return []
+def _bookings(entry: Element, chain: Chain, day: str, faults: list[str]) -> Iterator[Booking]:
+    """What an entry brought: itself, or its parts, and what is between their sum and it.
+
+    ``day`` is that of its statement, for one that has none. ``faults`` get how it contradicts its details.
+    """
     amount, currency = _amount_of(entry, entry.line)
     sign = _sign_of(entry, entry.line)
     total = sign * amount
     words = entry.text_at("BookgDt", "Dt") or entry.text_at("BookgDt", "DtTm")
     value = entry.text_at("ValDt", "Dt") or entry.text_at("ValDt", "DtTm")
-    if not (words or value):
-        raise UnreadableReportError("an entry has no date of booking", line=entry.line)
-    booked_at = _instant(words or value, entry.line)
+    local = words or value or day
+    if not local:
+        raise UnreadableReportError("an entry has no date of booking, nor has its statement", line=entry.line)
+    booked_at = _instant(local, entry.line)
     if value:
         _instant(value, entry.line)
     value_on = date.fromisoformat(value[:10]) if value else None
+    groups = entry.all("NtryDtls")
     details = [
-        element.value
-        for group in entry.all("NtryDtls")
-        for element in group.all("TxDtls")
-        if isinstance(element.value, _Detail)
+        element.value for group in groups for element in group.all("TxDtls") if isinstance(element.value, _Detail)
     ]
-    more = entry.text_at("AddtlNtryInf")
-    batch = tuple(found for group in entry.all("NtryDtls") if (found := group.text_at("Btch", "PmtInfId")))
-    bank_ref = _reference(entry.text_at("AcctSvcrRef"))
+    faults += [f"line {entry.line}: {fault}" for group in groups for fault in _contradictions(group, currency, sign)]
+    own_ref = next((each.bank_ref for each in details if each.bank_ref), "")
+    bank_ref = _reference(entry.text_at("AcctSvcrRef")) or own_ref
+    chain.reach(date.fromisoformat(local[:10]))
 
-    def booking(part: Decimal, place: str, texts: tuple[str, ...], own_ref: str = "") -> Booking:
+    def booking(part: Decimal, place: str, texts: tuple[str, ...]) -> Booking:
         return Booking(
-            account=account,
+            account=chain.account,
             currency=currency,
             amount=part,
+            total=total,
             booked_at=booked_at,
-            booked_local=words or value,
+            booked_local=local,
             value_on=value_on,
             provider_type=_type_of(entry),
-            bank_ref=bank_ref or own_ref,
-            entry_number=_reference(entry.text_at("NtryRef")),
+            bank_ref=bank_ref,
             place=place,
             texts=texts,
         )
 
-    parts = [
-        (detail.sign or sign) * detail.amount
-        for detail in details
-        if detail.amount is not None and detail.currency == currency
-    ]
-    if not details or len(parts) < len(details) or (len(details) == 1 and parts[0] == total):
-        texts = (*(text for detail in details for text in detail.texts), *batch, more)
-        return [booking(total, "", texts, next((detail.bank_ref for detail in details if detail.bank_ref), ""))]
-    booked = [
-        booking(part, str(number), (*detail.texts, *batch, more), detail.bank_ref)
-        for number, (part, detail) in enumerate(zip(parts, details, strict=True), start=1)
-    ]
-    rest = total - sum(parts, Decimal(0))
+    # What the bank says of the entry is of the whole: on each part it would make each of them what it names.
+    own = (*(found for group in groups if (found := group.text_at("Btch", "PmtInfId"))), entry.text_at("AddtlNtryInf"))
+    if not _are_parts(entry, details, currency, total, sign):
+        yield booking(total, "", bounded((*(text for each in details for text in each.texts), *own)))
+        return
+    rest = total
+    for number, detail in enumerate(details, start=1):
+        part = (detail.sign or sign) * (detail.amount or Decimal(0))
+        rest -= part
+        yield booking(part, str(number), (*detail.texts, *own) if len(details) == 1 else detail.texts)
     if rest:
-        booked.append(booking(rest, "rest", ("charges, or what the parts of an entry leave of it",)))
-    return booked
+        yield booking(rest, "rest", ("charges, or what the parts of an entry leave of it",))
+
+
+def _are_parts(entry: Element, details: list[_Detail], currency: str, total: Decimal, sign: int) -> bool:
+    """Whether an entry is entered by its details, and not as a whole.
+
+    Each has to have an amount in its currency, and one of them a text. Where they are more than it, as a detail
+    that stands there twice would be, its batch has to say so many.
+    """
+    if not details or any(each.amount is None or each.currency != currency for each in details):
+        return False
+    if not any(each.texts for each in details):
+        return False
+    parts = sum(((each.sign or sign) * (each.amount or Decimal(0)) for each in details), Decimal(0))
+    if len(details) == 1 and parts == total:
+        return False
+    if abs(parts) <= abs(total) and parts * total >= 0:
+        return True
+    batches = [found for group in entry.all("NtryDtls") if (found := group.first("Btch", "TtlAmt")) is not None]
+    return sum((_plain_amount(each, each.line)[0] for each in batches), Decimal(0)) == abs(parts)
+
+
+def _contradictions(group: Element, currency: str, sign: int) -> Iterator[str]:
+    """How the details of a group are not what its batch says; a batch without details says it of none."""
+    details = [element.value for element in group.all("TxDtls") if isinstance(element.value, _Detail)]
+    if not details:
+        return
+    count = group.text_at("Btch", "NbOfTxs")
+    if count.isdecimal() and len(count) <= 15 and int(count) != len(details):
+        yield f"its batch has {int(count)} transactions, and {len(details)} details are there"
+    batch = group.first("Btch", "TtlAmt")
+    if batch is None or any(each.amount is None or each.currency != currency for each in details):
+        return
+    amount, batch_currency = _plain_amount(batch, batch.line)
+    parts = sum(((each.sign or sign) * (each.amount or Decimal(0)) for each in details), Decimal(0))
+    if batch_currency == currency and amount != abs(parts):
+        yield f"its batch is of {amount} {currency}, and its details are {abs(parts)}"
 
 
 def _detail_of(element: Element) -> _Detail:
@@ -327,18 +373,13 @@ def _detail_of(element: Element) -> _Detail:
         structured = [
             _reference(reference) for each in remittance.all("Strd") if (reference := each.text_at("CdtrRefInf", "Ref"))
         ]
-    texts = [*free, *structured, *references, element.text_at("AddtlTxInf")]
-    kept, size = [], 0
-    for text in texts:
-        if text and size < LONGEST_DESCRIPTION:
-            kept.append(text[:LONGEST_DESCRIPTION])
-            size += len(text)
+    texts = bounded((*free, *structured, *references, element.text_at("AddtlTxInf")))
     return _Detail(
         amount=amount,
         currency=currency,
         sign=_SIGNS.get(element.text_at("CdtDbtInd")),
         bank_ref=_reference(element.text_at("Refs", "AcctSvcrRef")),
-        texts=tuple(kept),
+        texts=texts,
     )
 
 
@@ -378,7 +419,7 @@ def _plain_amount(found: Element, line: int) -> tuple[Decimal, str]:
     return Decimal(text), currency
 
 
-def _instant(text: str, line: int) -> datetime:
+def _instant(text: str, line: int | None) -> datetime:
     """The moment, in UTC; a date is its beginning, and what names no zone is read as UTC."""
     match = _DATE.fullmatch(text)
     if match is None:

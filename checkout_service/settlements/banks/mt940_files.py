@@ -55,6 +55,7 @@ _LINE: Final = re.compile(
     r"(?:\n(?P<more>[^\n]*))?",
     re.IGNORECASE,
 )
+_BANK_AND_NUMBER: Final = re.compile(r"([0-9]{8})/([0-9]{1,10})")
 _NUMBER: Final = re.compile(r"([0-9]{1,10})(?:/([0-9]{1,10}))?")
 _STATEMENT_TAGS: Final = frozenset({"20", "21", "25", "25P", "28", "28C", "60", "60F", "60M"})
 
@@ -64,6 +65,10 @@ _PASSED_CODES: Final = (
     *("ACCW", "ADDR", "BENM", "BIC", "BNAM", "CHGS", "CNTP", "CSID", "EXCH", "IBAN", "ID", "ISDT", "MARF", "NAME"),
     *("NRTX", "OCMT", "ORDP", "PURP", "RTRN", "SVCL", "ULTB", "ULTC", "ULTD"),
 )
+_MARKED: Final = re.compile(r"(?:[0-9]{3})?\n?([^\w\s?/:.,+()'-])[0-9]{2}")
+_KEPT_PARTS: Final = frozenset({"00", *(str(number) for number in range(20, 27))})
+"""Of Polish banks' text, whose other parts are names, addresses and accounts, or codes."""
+
 _CODE: Final = re.compile(rf"/({'|'.join((*_KEPT_CODES, *_PASSED_CODES))})/")
 
 # It writes into the log what it cannot read, which is a bank's text.
@@ -102,7 +107,10 @@ class _Statement:
 
 
 def encoding_of(file: BinaryIO) -> str:
-    """What the bytes are, ``utf-8-sig`` or ``latin-1``: banks write both, and say neither."""
+    """What the bytes are, ``utf-8-sig``, ``latin-1`` or, with its mark, ``utf-16``: banks do not say it."""
+    if file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        return "utf-16"
+    file.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         while piece := file.read(1 << 16):
@@ -167,13 +175,15 @@ def _fields(file: BinaryIO, encoding: str) -> Iterator[_Field]:
 def _lines(file: BinaryIO, encoding: str) -> Iterator[str]:
     """Lines, which may end in CR, LF or both, without what is behind their last character."""
     text = TextIOWrapper(cast("IO[bytes]", file), encoding=encoding, newline=None)
+    number = 0
     try:
-        number = 0
         while line := text.readline(_LONGEST_LINE + 2):
             number += 1
             if len(line) > _LONGEST_LINE + 1:
                 raise UnreadableReportError(f"it has more than {_LONGEST_LINE} characters", line=number)
             yield line.replace("\x00", "").rstrip()
+    except UnicodeError:
+        raise UnreadableReportError("its encoding is not read", line=number + 1) from None
     finally:
         text.detach()
 
@@ -188,6 +198,8 @@ class _Reading:
         self._used = used
         self._finished = finished
         self._faults = faults
+        self._own_account = ""
+        """The bank's own name for the account that the operator names."""
         self._statement: _Statement | None = None
         self._waiting: list[_Waiting] = []
         self._chain: Chain | None = None
@@ -260,10 +272,23 @@ class _Reading:
         account = plain_account(found.text.split("\n")[0])
         if currency and account.endswith(currency) and len(account) > len(currency) and not is_iban(account):
             account = account.removesuffix(currency)
-        if self._account and not account[:2].isalpha():
-            # The bank's number and the account's, as German banks write them: the operator names the IBAN.
-            return plain_account(self._account)
-        return checked_account(account, self._account, line=found.line)
+        if account[:2].isalpha() or account == plain_account(self._account):
+            return checked_account(account, self._account, line=found.line)
+        # The bank's number and the account's, as German banks write them: the operator names the IBAN.
+        if not self._account:
+            raise UnreadableReportError(
+                f"the statement is of {account}, the bank's own number: say its IBAN with --account", line=found.line
+            )
+        named = plain_account(self._account)
+        numbers = _BANK_AND_NUMBER.fullmatch(account)
+        if numbers and named.startswith("DE") and is_iban(named) and named[4:] != numbers[1] + numbers[2].zfill(10):
+            raise UnreadableReportError(f"the statement is of {account}, which is not {named}", line=found.line)
+        if self._own_account not in {"", account}:
+            raise UnreadableReportError(
+                f"statements are of {self._own_account} and of {account}, which cannot both be {named}", line=found.line
+            )
+        self._own_account = account
+        return named
 
     def _balance(self, each: _Field) -> _Balance:
         if not _BALANCE.fullmatch(each.text.strip()):
@@ -280,6 +305,7 @@ class _Reading:
         yield from self._read()
         if self._chain is not None and statement.closing is not None:
             self._chain.closing[statement.closing.currency] = statement.closing.amount
+            self._chain.reach(_day_of(statement.closing.on))
         self._before, self._statement = statement.closing, None
 
     def _finish(self) -> None:
@@ -305,25 +331,32 @@ class _Reading:
         if len(parsed.transactions) != len(waiting):
             raise UnreadableReportError("entries cannot be told apart", line=waiting[0].line)
         for entry, found in zip(waiting, parsed.transactions, strict=True):
-            yield Entry(chain, entry.match["minus"] is not None, [_booking(entry, found.data, currency, chain.account)])
+            booking = _booking(entry, found.data, currency, chain.account)
+            chain.reach(date.fromisoformat(booking.booked_local))
+            yield Entry(chain, entry.match["minus"] is not None, [booking])
 
 
 def _booking(entry: _Waiting, data: dict[str, Any], currency: str, account: str) -> Booking:
     booked_on: date = data.get("entry_date") or data["date"]
-    day = date(booked_on.year, booked_on.month, booked_on.day)
-    value: date = data["date"]
+    day = _day_of(booked_on)
     customer_ref, _, bank_ref = entry.match["references"].partition("//")
     return Booking(
         account=account,
         currency=currency,
         amount=data["amount"].amount,
+        total=data["amount"].amount,
         booked_at=datetime.combine(day, time(), UTC),
         booked_local=day.isoformat(),
-        value_on=date(value.year, value.month, value.day),
+        value_on=_day_of(data["date"]),
         provider_type=(data.get("id") or "").strip().upper(),
         bank_ref=_reference(bank_ref),
         texts=(*_texts(data), _reference(customer_ref), (entry.match["more"] or "").strip()),
     )
+
+
+def _day_of(day: date) -> date:
+    """The library's own kind of day as a plain one."""
+    return date(day.year, day.month, day.day)
 
 
 def _match_line(each: _Field) -> re.Match[str]:
@@ -337,8 +370,21 @@ def _match_line(each: _Field) -> re.Match[str]:
 def _written(entry: _Waiting) -> str:
     """An entry for the library: without a minus sign, which it does not know, and references that it would cut."""
     match = entry.match
-    texts = (f":86:{text}".replace("\n:", "\n :") for text in entry.texts)
+    texts = (f":86:{_without_parties(text)}".replace("\n:", "\n :") for text in entry.texts)
     return "\n".join((f":61:{match['before']}{match['amount']}{match['type']}", *texts))
+
+
+def _without_parties(text: str) -> str:
+    """A text in numbered parts behind another mark than the library's ``?``: what was paid for, without who paid."""
+    match = _MARKED.match(text)
+    if match is None:
+        return text
+    parts = re.split(rf"\n?{re.escape(match[1])}([0-9]{{2}})", text)
+    kept: dict[str, str] = {}
+    for number, part in zip(parts[1::2], parts[2::2], strict=True):
+        if number in _KEPT_PARTS:
+            kept[number] = kept.get(number, "") + part.replace("\n", "")
+    return " ".join(filter(None, (part.strip() for _, part in sorted(kept.items()))))
 
 
 def _parsed(text: str, line: int) -> Any:
