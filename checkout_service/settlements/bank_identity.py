@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 import psycopg
@@ -100,7 +100,7 @@ _NUMBER: Final = """
 """
 
 
-type _Sums = defaultdict[tuple[str, str], Decimal]
+_Sums: TypeAlias = defaultdict[tuple[str, str], Decimal]
 """Sums by currency and day."""
 
 
