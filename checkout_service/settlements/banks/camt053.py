@@ -14,17 +14,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
 from checkout_service.providers.reports import UnreadableReportError
 from checkout_service.settlements.banks.bookings import (
-    NO_REFERENCES,
     Booking,
     Chain,
     Entry,
     bounded,
     checked_account,
     unique_name,
+)
+from checkout_service.settlements.banks.camt053_details import (
+    SIGNS,
+    Detail,
+    are_parts,
+    contradictions,
+    detail_of,
+    plain_amount,
+    plain_reference,
 )
 from checkout_service.settlements.banks.xml_elements import Element, Root, elements
 
@@ -38,12 +46,9 @@ _NAME_LIST: Final = """
     NbOfTxs Prtry Ref Refs RmtInf RvslInd StmtPgntn Strd Sts SubFmlyCd Tp TtlAmt TxAmt TxDtls TxId Ustrd ValDt
 """
 _NAMES: Final = frozenset(_NAME_LIST.split())
-_AMOUNT: Final = re.compile(r"\+?(?:[0-9]{1,18}(?:\.[0-9]{0,10})?|\.[0-9]{1,10})")
-_CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _DATE: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
 )
-_SIGNS: Final = {"CRDT": 1, "DBIT": -1}
 _OPENING: Final = ("OPBD", "PRCD")
 _CLOSING: Final = ("CLBD",)
 _INTERIM: Final = "ITBD"
@@ -51,16 +56,6 @@ _INTERIM: Final = "ITBD"
 
 class _KnownError(Exception):
     """Ends the reading of a document once its message is known."""
-
-
-class _Detail(NamedTuple):
-    """What is kept of a part of an entry."""
-
-    amount: Decimal | None
-    currency: str
-    sign: int | None
-    bank_ref: str
-    texts: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -116,7 +111,7 @@ def entries(
         check=_check,
         containers=("Stmt",),
         names=_NAMES,
-        reduce={"TxDtls": _detail_of},
+        reduce={"TxDtls": detail_of},
     ):
         if not element.name:
             chains.begin(_Page(line=element.line))
@@ -287,11 +282,11 @@ def _bookings(entry: Element, chain: Chain, day: str, faults: list[str]) -> Iter
     value_on = date.fromisoformat(value[:10]) if value else None
     groups = entry.all("NtryDtls")
     details = [
-        element.value for group in groups for element in group.all("TxDtls") if isinstance(element.value, _Detail)
+        element.value for group in groups for element in group.all("TxDtls") if isinstance(element.value, Detail)
     ]
-    faults += [f"line {entry.line}: {fault}" for group in groups for fault in _contradictions(group, currency, sign)]
+    faults += [f"line {entry.line}: {fault}" for group in groups for fault in contradictions(group, currency, sign)]
     own_ref = next((each.bank_ref for each in details if each.bank_ref), "")
-    bank_ref = _reference(entry.text_at("AcctSvcrRef")) or own_ref
+    bank_ref = plain_reference(entry.text_at("AcctSvcrRef")) or own_ref
     chain.reach(date.fromisoformat(local[:10]))
 
     def booking(part: Decimal, place: str, texts: tuple[str, ...]) -> Booking:
@@ -311,7 +306,7 @@ def _bookings(entry: Element, chain: Chain, day: str, faults: list[str]) -> Iter
 
     # What the bank says of the entry is of the whole: on each part it would make each of them what it names.
     own = (*(found for group in groups if (found := group.text_at("Btch", "PmtInfId"))), entry.text_at("AddtlNtryInf"))
-    if not _are_parts(entry, details, currency, total, sign):
+    if not are_parts(entry, details, currency, total, sign):
         yield booking(total, "", bounded((*(text for each in details for text in each.texts), *own)))
         return
     rest = total
@@ -321,70 +316,6 @@ def _bookings(entry: Element, chain: Chain, day: str, faults: list[str]) -> Iter
         yield booking(part, str(number), (*detail.texts, *own) if len(details) == 1 else detail.texts)
     if rest:
         yield booking(rest, "rest", ("charges, or what the parts of an entry leave of it",))
-
-
-def _are_parts(entry: Element, details: list[_Detail], currency: str, total: Decimal, sign: int) -> bool:
-    """Whether an entry is entered by its details, and not as a whole.
-
-    Each has to have an amount in its currency, and one of them a text. Where they are more than it, as a detail
-    that stands there twice would be, its batch has to say so many.
-    """
-    if not details or any(each.amount is None or each.currency != currency for each in details):
-        return False
-    if not any(each.texts for each in details):
-        return False
-    parts = sum(((each.sign or sign) * (each.amount or Decimal(0)) for each in details), Decimal(0))
-    if len(details) == 1 and parts == total:
-        return False
-    if abs(parts) <= abs(total) and parts * total >= 0:
-        return True
-    batches = [found for group in entry.all("NtryDtls") if (found := group.first("Btch", "TtlAmt")) is not None]
-    return sum((_plain_amount(each, each.line)[0] for each in batches), Decimal(0)) == abs(parts)
-
-
-def _contradictions(group: Element, currency: str, sign: int) -> Iterator[str]:
-    """How the details of a group are not what its batch says; a batch without details says it of none."""
-    details = [element.value for element in group.all("TxDtls") if isinstance(element.value, _Detail)]
-    if not details:
-        return
-    count = group.text_at("Btch", "NbOfTxs")
-    if count.isdecimal() and len(count) <= 15 and int(count) != len(details):
-        yield f"its batch has {int(count)} transactions, and {len(details)} details are there"
-    batch = group.first("Btch", "TtlAmt")
-    if batch is None or any(each.amount is None or each.currency != currency for each in details):
-        return
-    amount, batch_currency = _plain_amount(batch, batch.line)
-    parts = sum(((each.sign or sign) * (each.amount or Decimal(0)) for each in details), Decimal(0))
-    if batch_currency == currency and amount != abs(parts):
-        yield f"its batch is of {amount} {currency}, and its details are {abs(parts)}"
-
-
-def _detail_of(element: Element) -> _Detail:
-    found = element.first("Amt") or element.first("AmtDtls", "TxAmt", "Amt")
-    amount, currency = (None, "") if found is None else _plain_amount(found, element.line)
-    references = [
-        _reference(element.text_at("Refs", name))
-        for name in ("EndToEndId", "InstrId", "TxId", "ClrSysRef", "PmtInfId", "MsgId")
-    ]
-    remittance = element.first("RmtInf")
-    free, structured = [], []
-    if remittance is not None:
-        free = [" ".join(text for each in remittance.all("Ustrd") if (text := each.text))]
-        structured = [
-            _reference(reference) for each in remittance.all("Strd") if (reference := each.text_at("CdtrRefInf", "Ref"))
-        ]
-    texts = bounded((*free, *structured, *references, element.text_at("AddtlTxInf")))
-    return _Detail(
-        amount=amount,
-        currency=currency,
-        sign=_SIGNS.get(element.text_at("CdtDbtInd")),
-        bank_ref=_reference(element.text_at("Refs", "AcctSvcrRef")),
-        texts=texts,
-    )
-
-
-def _reference(text: str) -> str:
-    return "" if text.upper() in NO_REFERENCES else text
 
 
 def _type_of(entry: Element) -> str:
@@ -398,25 +329,16 @@ def _type_of(entry: Element) -> str:
 
 def _sign_of(element: Element, line: int) -> int:
     text = element.text_at("CdtDbtInd")
-    if text not in _SIGNS:
+    if text not in SIGNS:
         raise UnreadableReportError(f"{element.name} says neither CRDT nor DBIT", line=line)
-    return _SIGNS[text]
+    return SIGNS[text]
 
 
 def _amount_of(element: Element, line: int) -> tuple[Decimal, str]:
     found = element.first("Amt")
     if found is None:
         raise UnreadableReportError(f"{element.name} has no amount", line=line)
-    return _plain_amount(found, line)
-
-
-def _plain_amount(found: Element, line: int) -> tuple[Decimal, str]:
-    text, currency = found.text, found.currency.strip()
-    if not _AMOUNT.fullmatch(text):
-        raise UnreadableReportError(f"{text[:40]!r} is no amount", line=line)
-    if not _CURRENCY.fullmatch(currency):
-        raise UnreadableReportError(f"{currency[:40]!r} is no currency", line=line)
-    return Decimal(text), currency
+    return plain_amount(found, line)
 
 
 def _instant(text: str, line: int | None) -> datetime:

@@ -25,7 +25,6 @@ import mt940
 
 from checkout_service.providers.reports import UnreadableReportError
 from checkout_service.settlements.banks.bookings import (
-    NO_REFERENCES,
     Booking,
     Chain,
     Entry,
@@ -34,6 +33,7 @@ from checkout_service.settlements.banks.bookings import (
     plain_account,
     unique_name,
 )
+from checkout_service.settlements.banks.mt940_texts import plain_reference, texts_of, without_parties
 
 LARGEST_MT940: Final = 64 * 2**20
 """Bytes of one file."""
@@ -41,9 +41,6 @@ LARGEST_MT940: Final = 64 * 2**20
 _LONGEST_LINE: Final = 4096
 _LONGEST_FIELD: Final = 32 * 1024
 _MOST_TEXTS: Final = 100
-_FULL_LINE: Final = 65
-"""Characters of a line of text: one that is full goes on in the next, perhaps within a word."""
-
 _AT_A_TIME: Final = 200
 
 _FIELD: Final = re.compile(r":(13D?|20|21|25P?|28C?|34F?|60[FM]?|61|62[FM]?|64|65|86|90[CD]?|NS):(.*)", re.DOTALL)
@@ -58,18 +55,6 @@ _LINE: Final = re.compile(
 _BANK_AND_NUMBER: Final = re.compile(r"([0-9]{8})/([0-9]{1,10})")
 _NUMBER: Final = re.compile(r"([0-9]{1,10})(?:/([0-9]{1,10}))?")
 _STATEMENT_TAGS: Final = frozenset({"20", "21", "25", "25P", "28", "28C", "60", "60F", "60M"})
-
-# The codes of Dutch banks' text. Of those that are not kept, most name people and their accounts.
-_KEPT_CODES: Final = ("EREF", "KREF", "PREF", "REMI", "TRTP")
-_PASSED_CODES: Final = (
-    *("ACCW", "ADDR", "BENM", "BIC", "BNAM", "CHGS", "CNTP", "CSID", "EXCH", "IBAN", "ID", "ISDT", "MARF", "NAME"),
-    *("NRTX", "OCMT", "ORDP", "PURP", "RTRN", "SVCL", "ULTB", "ULTC", "ULTD"),
-)
-_MARKED: Final = re.compile(r"(?:[0-9]{3})?\n?([^\w\s?/:.,+()'-])[0-9]{2}")
-_KEPT_PARTS: Final = frozenset({"00", *(str(number) for number in range(20, 27))})
-"""Of Polish banks' text, whose other parts are names, addresses and accounts, or codes."""
-
-_CODE: Final = re.compile(rf"/({'|'.join((*_KEPT_CODES, *_PASSED_CODES))})/")
 
 # It writes into the log what it cannot read, which is a bank's text.
 logging.getLogger("mt940").setLevel(logging.CRITICAL + 1)
@@ -349,8 +334,8 @@ def _booking(entry: _Waiting, data: dict[str, Any], currency: str, account: str)
         booked_local=day.isoformat(),
         value_on=_day_of(data["date"]),
         provider_type=(data.get("id") or "").strip().upper(),
-        bank_ref=_reference(bank_ref),
-        texts=(*_texts(data), _reference(customer_ref), (entry.match["more"] or "").strip()),
+        bank_ref=plain_reference(bank_ref),
+        texts=(*texts_of(data), plain_reference(customer_ref), (entry.match["more"] or "").strip()),
     )
 
 
@@ -370,21 +355,8 @@ def _match_line(each: _Field) -> re.Match[str]:
 def _written(entry: _Waiting) -> str:
     """An entry for the library: without a minus sign, which it does not know, and references that it would cut."""
     match = entry.match
-    texts = (f":86:{_without_parties(text)}".replace("\n:", "\n :") for text in entry.texts)
+    texts = (f":86:{without_parties(text)}".replace("\n:", "\n :") for text in entry.texts)
     return "\n".join((f":61:{match['before']}{match['amount']}{match['type']}", *texts))
-
-
-def _without_parties(text: str) -> str:
-    """A text in numbered parts behind another mark than the library's ``?``: what was paid for, without who paid."""
-    match = _MARKED.match(text)
-    if match is None:
-        return text
-    parts = re.split(rf"\n?{re.escape(match[1])}([0-9]{{2}})", text)
-    kept: dict[str, str] = {}
-    for number, part in zip(parts[1::2], parts[2::2], strict=True):
-        if number in _KEPT_PARTS:
-            kept[number] = kept.get(number, "") + part.replace("\n", "")
-    return " ".join(filter(None, (part.strip() for _, part in sorted(kept.items()))))
 
 
 def _parsed(text: str, line: int) -> Any:
@@ -393,38 +365,3 @@ def _parsed(text: str, line: int) -> Any:
         return mt940.parse(StringIO(text), options=mt940.Options.all())
     except (RuntimeError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
         raise UnreadableReportError("the field cannot be read", line=line) from None
-
-
-def _texts(data: dict[str, Any]) -> Iterator[str]:
-    """What the bank wrote of an entry, without names and accounts of others where it marks them."""
-    for name in ("purpose", "additional_purpose", "end_to_end_reference", "posting_text"):
-        if data.get(name):
-            yield data[name]
-    details = data.get("transaction_details")
-    if details:
-        yield from _of_codes(_joined(details))
-    yield _reference(data.get("customer_reference"))
-
-
-def _joined(text: str) -> str:
-    joined = ""
-    for line in text.split("\n"):
-        joined += line if len(line) >= _FULL_LINE else f"{line} "
-    return joined.strip()
-
-
-def _of_codes(text: str) -> Iterator[str]:
-    """The parts of a text that is marked by codes between slashes; the whole where it has none."""
-    parts = _CODE.split(text)
-    if len(parts) == 1:
-        yield text
-        return
-    yield parts[0]
-    for code, part in zip(parts[1::2], parts[2::2], strict=True):
-        if code in _KEPT_CODES:
-            yield part.replace("USTD//", "").strip("/ ")
-
-
-def _reference(text: str | None) -> str:
-    reference = (text or "").strip()
-    return "" if reference.upper() in NO_REFERENCES else reference

@@ -211,7 +211,7 @@ def test_details_that_are_more_than_their_entry_are_not_entered() -> None:
     assert nets(content) == ["100.09"]
 
 
-def test_what_the_bank_says_of_an_entry_is_not_said_of_its_parts() -> None:
+def test_what_the_bank_writes_of_an_entry_is_not_a_text_of_its_parts() -> None:
     named = detail("90.09", text="one") + detail("10", text="two")
     entry = booked("100.09", details=named, more="TX900000000041XT")
     _, lines = read(document(statement(balance("OPBD", "0"), balance("CLBD", "100.09"), entry)))
