@@ -100,6 +100,8 @@ class ReportSection:
     is looked for in the same file, then among those that are known, and the file is held while there is none. ``rows``
     is how many lines it says that it has. ``complete`` says that all its lines are here, so that those of an earlier
     file about the same section which are not are gone. ``rule`` says in words what is compared.
+
+    Of a bank's statement ``opening`` are the balances before it, ``since`` and ``until`` its days.
     """
 
     account: str
@@ -109,6 +111,10 @@ class ReportSection:
     of_payout: str = ""
     rows: int | None = None
     complete: bool = True
+    opening: Mapping[str, Decimal] | None = None
+    since: date | None = None
+    until: date | None = None
+    number: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from checkout_service.settlement_words import BANK, FileState, MatchState
+from checkout_service.settlements.bank_identity import name_entries
 from checkout_service.settlements.bank_matching import match_bank_entries
 from checkout_service.settlements.entered import Entered, Residue
 from checkout_service.settlements.matching import match, match_open
@@ -41,16 +42,19 @@ _BY_STATE: Final = """
     WHERE id > %(after)s AND file_id = %(file)s AND undone_at IS NULL GROUP BY state
 """
 
-# About the same sections, all of which this one has as a whole.
+# About the same sections, all of which this one has as a whole: of a bank's, from the same balance to the same.
 _SUPERSEDED: Final = """
     UPDATE settlement_files AS held SET state = 'superseded', resolved_by = %(file)s, updated_at = now()
     FROM settlement_files AS file
     WHERE file.id = %(file)s AND held.state = 'held' AND held.provider = file.provider AND held.id <> file.id
         AND jsonb_array_length(held.sections) > 0 AND NOT EXISTS (
-            SELECT FROM jsonb_to_recordset(held.sections) AS own (account text, name text)
+            SELECT FROM jsonb_to_recordset(held.sections)
+                AS own (account text, name text, opening jsonb, expected jsonb)
             WHERE NOT EXISTS (
-                SELECT FROM jsonb_to_recordset(file.sections) AS newer (account text, name text, complete boolean)
-                WHERE newer.account = own.account AND newer.name = own.name AND newer.complete))
+                SELECT FROM jsonb_to_recordset(file.sections)
+                    AS newer (account text, name text, complete boolean, opening jsonb, expected jsonb)
+                WHERE newer.account = own.account AND newer.name = own.name AND (newer.complete
+                    OR newer.opening = own.opening AND newer.expected = own.expected)))
 """
 
 # Those that add up to a payout, which may be here by now.
@@ -151,6 +155,8 @@ def _book(
             "resolved_by": resolved_by,
         },
     )
+    if provider == BANK:
+        name_entries(cursor, file_id)
     made = make_entries(cursor, file_id, provider=provider, rows=rows)
     payouts = set(made.payouts)
     if provider == BANK:

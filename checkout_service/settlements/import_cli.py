@@ -14,7 +14,7 @@ import click
 from checkout_service.command_options import kept
 from checkout_service.providers.registry import ProviderSpecError
 from checkout_service.providers.reports import LARGEST_FILE, ReadReport, UnreadableReportError
-from checkout_service.settlement_words import EXCEPTIONS, FileState
+from checkout_service.settlement_words import BANK, EXCEPTIONS, FileState
 from checkout_service.settlements.command_context import (
     by,
     operator_option,
@@ -30,9 +30,10 @@ from checkout_service.settlements.presenting import residue_line
 from checkout_service.settlements.readers import NoReportsError, reader_of
 from checkout_service.spellings import fault_of_subject
 
+_ZIP: Final = b"PK\x03\x04"
 _PACKED: Final = {
     b"\x1f\x8b": "compressed by gzip",
-    b"PK\x03\x04": "a ZIP or Excel file",
+    _ZIP: "a ZIP or Excel file",
     b"BZh": "compressed by bzip2",
 }
 """How files begin that hold others: what is in them may be any size."""
@@ -53,8 +54,8 @@ def import_files(files: tuple[Path, ...], provider: str, account: str, operator:
     """Enter reports of a provider, or statements of a bank, out of files: each whole, or nothing of it.
 
     A file that does not prove itself is kept and held: nothing of it is matched until a later file resolves it, or
-    somebody accepts it. The same file again changes nothing. Files are plain (no archives), of at most 512 MiB, and no
-    pipes, since a file is read twice.
+    somebody accepts it. The same file again changes nothing. Files are plain (no archives, but a bank's ZIP), of at
+    most 512 MiB, and no pipes, since a file is read twice.
 
     Exits with 1 at the first unreadable line, with its number, and where a file is held; with 130 after Ctrl-C. Of
     several files each counts by itself.
@@ -89,7 +90,7 @@ def _entered(
     connection: SettlementsConnection, path: Path, read: ReadReport, *, provider: str, account: str, operator: str
 ) -> Entered:
     name = kept(path.name)
-    with closing(_opened(path)) as file:
+    with closing(_opened(path, provider)) as file:
         report = read(file, name=name, account=account)
         return enter(
             connection,
@@ -101,7 +102,7 @@ def _entered(
         )
 
 
-def _opened(path: Path) -> BufferedReader:
+def _opened(path: Path, provider: str) -> BufferedReader:
     """The file, at its beginning. Raises BadFileError for whatever cannot be one of these."""
     try:
         # A pipe that nobody writes to would never open.
@@ -112,20 +113,22 @@ def _opened(path: Path) -> BufferedReader:
         os.close(descriptor)
         raise BadFileError("it is no regular file: save what it gives into one")
     file = os.fdopen(descriptor, "rb")
-    fault = _fault(file)
+    fault = _fault(file, provider)
     if fault:
         file.close()
         raise BadFileError(fault)
     return file
 
 
-def _fault(file: BufferedReader) -> str | None:
+def _fault(file: BufferedReader, provider: str) -> str | None:
     size = os.fstat(file.fileno()).st_size
     if size == 0:
         return "it is empty"
     if size > LARGEST_FILE:
         return f"it has {size} bytes, more than the {LARGEST_FILE >> 20} MiB of a report"
-    packed = next((words for magic, words in _PACKED.items() if file.peek(4).startswith(magic)), None)
+    # Banks pack statements into a ZIP, whose reader bounds it.
+    kinds = {magic: words for magic, words in _PACKED.items() if provider != BANK or magic != _ZIP}
+    packed = next((words for magic, words in kinds.items() if file.peek(4).startswith(magic)), None)
     return f"it is {packed}: unpack it, or save it as CSV, first" if packed else None
 
 

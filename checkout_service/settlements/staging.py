@@ -5,6 +5,7 @@ One statement a rule, each over all lines: what is wrong with a line by itself i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -12,6 +13,8 @@ from uuid import UUID
 import psycopg
 
 from checkout_service.providers.reports import Report
+from checkout_service.settlement_words import BANK
+from checkout_service.settlements.bank_identity import identify
 from checkout_service.settlements.spool import COLUMNS, Spool, to_json
 
 PIECE: Final = 1 << 20
@@ -102,7 +105,9 @@ def stage(
     [[has_made]] = cursor.execute(_SINGLE, values).fetchall()
     if has_made:
         cursor.execute(_NUMBER, values)
-    values["faults"] = [*report.faults, *(row[0] for row in cursor.execute(_FAULTS, values))]
+    faults: Sequence[str] = [*report.faults, *(row[0] for row in cursor.execute(_FAULTS, values))]
+    if provider == BANK:
+        faults = [*faults, *identify(cursor, file_id, json.loads(values["sections"])).faults]
+    values["faults"] = faults
     cursor.execute(_INSERT, values)
-    faults: Sequence[str] = values["faults"]
     return faults

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from zipfile import ZipFile
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from checkout_service.providers.reports import LARGEST_FILE
 from tests.conftest import Sql
 from tests.flower_pages.stack import eventually
+from tests.settlements.banks.samples import PAYOUTS_OF_08
 from tests.settlements.commands import GOOD, Commands, run
 
 __all__ = ["run"]  # a fixture
@@ -52,6 +54,15 @@ def test_the_first_line_that_cannot_be_read_is_named_and_nothing_is_there(run: C
         f"{file}: line 4: ['txn_3', 'capture', '1'] is no movement. Nothing of it was entered"
     )
     assert counts(sql) == [0] * len(TABLES)
+
+
+def test_a_bank_s_zip_is_unpacked(run: Commands, sql: Sql, tmp_path: Path) -> None:
+    path = tmp_path / "statements.zip"
+    with ZipFile(path, "w") as archive:
+        archive.writestr("a.xml", PAYOUTS_OF_08)
+    done = run("import", str(path), "--provider", "bank")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sql("SELECT count(*) FROM balance_entries")[0].count == 5
 
 
 def test_of_several_files_each_counts_by_itself(run: Commands, sql: Sql, file: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from checkout_service.providers.reports import ReportLine, ReportSection, UnreadableReportError
@@ -21,7 +22,11 @@ PART: Final = " | "
 
 NO_REFERENCES: Final = frozenset({"NOTPROVIDED", "NONREF", "NOREF"})
 
-_IBAN_SHAPE: Final = re.compile(r"[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}")
+BY_REFERENCE: Final = "r"
+BY_DAY: Final = "d"
+"""How names of entries begin."""
+
+_IBAN_START: Final = re.compile(r"[A-Z]{2} ?[0-9]{2}(?=[ -]?[A-Z0-9])", re.IGNORECASE)
 _IBAN_COUNTRIES: Final = re.compile(
     "AD|AE|AL|AT|AZ|BA|BE|BG|BH|BI|BR|BY|CH|CR|CY|CZ|DE|DJ|DK|DO|EE|EG|ES|FI|FK|FO|FR|GB|GE|GI|GL|GR|GT|HN|HR|HU|IE|IL|"
     "IQ|IS|IT|JO|KW|KZ|LB|LC|LI|LT|LU|LV|LY|MC|MD|ME|MK|MN|MR|MT|MU|NI|NL|NO|OM|PK|PL|PS|PT|QA|RO|RS|RU|SA|SC|SD|SE|SI|"
@@ -30,16 +35,20 @@ _IBAN_COUNTRIES: Final = re.compile(
 """Countries whose accounts are named so: what begins otherwise, as Adyen's TX90…, is a reference."""
 
 _SHORTEST_IBAN: Final = 15
+_LONGEST_IBAN: Final = 34
+_CUT_BEHIND: Final = 2 * _LONGEST_IBAN
+"""Characters that are looked at beyond what is kept, so that no account number is cut before it is seen."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 
 
 @dataclass(slots=True, kw_only=True)
 class Booking:
-    """One movement on a bank account: ``amount`` is signed as it moves the balance, in the major unit of ``currency``.
+    """One movement on a bank account, or a part of it: ``amount`` is signed as it moves the balance, in the major unit.
 
     ``booked_at`` is the start of the bank's day in UTC where the bank gives no time; ``booked_local`` are the bank's
     own words, which begin with its date. ``bank_ref`` is the bank's own reference, the same in each statement that has
-    the entry; ``entry_number`` counts within a statement. ``place`` is '' of a whole entry, else which part of it.
+    the entry. ``place`` is '' of a whole entry, else which part of it, of an entry of ``total``.
     """
 
     account: str
@@ -49,8 +58,8 @@ class Booking:
     booked_local: str
     value_on: date | None
     provider_type: str
+    total: Decimal
     bank_ref: str = ""
-    entry_number: str = ""
     place: str = ""
     texts: tuple[str, ...] = ()
 
@@ -58,28 +67,25 @@ class Booking:
 def line_of(booking: Booking, *, line: int, section: str) -> ReportLine:
     """The report's line for a booking.
 
-    Its name is made of the account, the bank's reference, the amount, the date and the place in a batch: so statements
-    that overlap name an entry alike, in both formats. Without such a reference the section is part of the name, since
-    equal entries of one day are two.
+    Its name is that of its whole entry, and its place in it: so statements that overlap name an entry alike, in either
+    format, with details or without. It is made of the account, the amount, and the bank's reference; of the day
+    where there is none. Which of several equal ones an entry is comes out when it is entered.
     """
-    day = booking.booked_local[:10]
-    names = (
-        ("account", booking.account),
-        *(
-            (("bank_ref", booking.bank_ref),)
-            if booking.bank_ref
-            else (("section", section), ("number", booking.entry_number), ("text", " ".join(booking.texts)))
-        ),
-        ("amount", format(booking.amount.normalize(), "f")),
-        ("currency", booking.currency),
-        ("day", day),
-        ("place", booking.place),
+    name = made_name(
+        (
+            ("account", booking.account),
+            ("bank_ref", booking.bank_ref) if booking.bank_ref else ("day", booking.booked_local[:10]),
+            ("amount", format(booking.total.normalize(), "f")),
+            ("currency", booking.currency),
+        )
     )
+    # What it is named by is seen: a day is weaker.
+    named = f"{BY_REFERENCE if booking.bank_ref else BY_DAY}{name[1:]}"
     return ReportLine(
         line=line,
         account=booking.account,
         section=section,
-        entry_ref=made_name(names),
+        entry_ref=f"{named}/{booking.place}" if booking.place else named,
         is_made=True,
         kind=EntryKind.BANK,
         provider_type=booking.provider_type,
@@ -106,11 +112,39 @@ def made_name(names: Iterable[tuple[str, str]]) -> str:
 def describe(texts: Iterable[str]) -> str:
     """One text of several, each once, without control characters and without anybody's account number (IBAN)."""
     kept: dict[str, None] = {}
+    size = 0
     for text in texts:
-        plain = _IBAN_SHAPE.sub(_without_iban, _CONTROL.sub(" ", text).strip())
-        if plain and plain.upper() not in NO_REFERENCES:
-            kept.setdefault(plain)
+        if size > LONGEST_DESCRIPTION:
+            break
+        plain = without_ibans(_CONTROL.sub(" ", text[: LONGEST_DESCRIPTION + _CUT_BEHIND]).strip())
+        if plain and plain.upper() not in NO_REFERENCES and plain not in kept:
+            kept[plain] = None
+            size += len(plain)
     return PART.join(kept)[:LONGEST_DESCRIPTION]
+
+
+def bounded(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts that are not empty, until they are more than a description keeps."""
+    kept, size = [], 0
+    for text in texts:
+        if size > LONGEST_DESCRIPTION:
+            break
+        if text:
+            kept.append(text[: LONGEST_DESCRIPTION + _CUT_BEHIND])
+            size += len(text)
+    return tuple(kept)
+
+
+def without_ibans(text: str) -> str:
+    """The text with ``IBAN`` in place of each account number of right check digits, however it is written."""
+    pieces, begun, start = [], 0, 0
+    while match := _IBAN_START.search(text, start):
+        start = match.start() + 1
+        end = _end_of_iban(text, match.start())
+        if end:
+            pieces += [text[begun : match.start()], "IBAN"]
+            begun = start = end
+    return "".join((*pieces, text[begun:]))
 
 
 def is_iban(text: str) -> bool:
@@ -145,6 +179,9 @@ class Chain:
     number: int | None = None
     opening: dict[str, Decimal] = field(default_factory=dict)
     closing: dict[str, Decimal] = field(default_factory=dict)
+    since: date | None = None
+    until: date | None = None
+    """Its days: those of its entries, and that on which it closes."""
     rows: int = 0
     sums: dict[str, Decimal] = field(default_factory=dict)
     """By currency, of what was read so far."""
@@ -163,10 +200,25 @@ class Chain:
         self.rows += 1
         self.sums[currency] = self.sums.get(currency, Decimal(0)) + amount
 
+    def reach(self, day: date) -> None:
+        """Takes a day in."""
+        self.since = day if self.since is None else min(self.since, day)
+        self.until = day if self.until is None else max(self.until, day)
+
     def section(self, rule: str) -> ReportSection:
         """The section of the report."""
         return ReportSection(
-            account=self.account, name=self.name, rule=rule, expected=dict(self.expected), rows=self.rows, complete=True
+            account=self.account,
+            name=self.name,
+            rule=rule,
+            expected=dict(self.expected),
+            rows=self.rows,
+            # Another statement may have its name, and pages may come one by one: what it lacks is not gone.
+            complete=False,
+            opening=dict(self.opening),
+            since=self.since,
+            until=self.until,
+            number=self.number,
         )
 
     def faults(self) -> list[str]:
@@ -179,20 +231,25 @@ class Chain:
 
 
 class Entry(NamedTuple):
-    """An entry with its parts. ``is_doubtful``: some banks mean its sign one way, others the other."""
+    """An entry with its parts, once. ``is_doubtful``: some banks mean its sign one way, others the other."""
 
     chain: Chain
     is_doubtful: bool
-    bookings: list[Booking]
+    bookings: Iterable[Booking]
 
 
 def gaps(chains: Iterable[Chain]) -> list[str]:
-    """Where a statement does not open with what the one of the number before closed with."""
-    known = {(chain.account, chain.number): chain for chain in chains if chain.number is not None}
+    """Where a statement does not open with what the one before, of the number before, closed with."""
+    by_account: dict[str, list[Chain]] = {}
+    for chain in chains:
+        if chain.number is not None and chain.until is not None:
+            by_account.setdefault(chain.account, []).append(chain)
     return [
         f"the statement {chain.name} of {chain.account} does not open in {currency} with what {before.name} closed with"
-        for chain in known.values()
-        if chain.number is not None and (before := known.get((chain.account, chain.number - 1))) is not None
+        for own in by_account.values()
+        # Numbers begin anew each year.
+        for before, chain in pairwise(sorted(own, key=lambda each: (each.until or date.min, each.number or 0)))
+        if chain.number == (before.number or 0) + 1
         for currency, opening in chain.opening.items()
         if currency in before.closing and before.closing[currency] != opening
     ]
@@ -208,12 +265,19 @@ def unique_name(name: str, account: str, used: set[tuple[str, str]]) -> str:
     return found
 
 
-def _without_iban(match: re.Match[str]) -> str:
-    """The match without the account number that it begins with: text may go on behind it."""
-    text = match[0]
-    compact = ""
-    for end, char in enumerate(text, start=1):
-        compact += char if char != " " else ""
-        if len(compact) >= _SHORTEST_IBAN and is_iban(compact) and (end == len(text) or not text[end].isalnum()):
-            return f"IBAN{text[end:]}"
-    return text
+def _end_of_iban(text: str, start: int) -> int:
+    """Where the account number ends that begins there, the longest one; 0 where there is none."""
+    compact, found = "", 0
+    for at in range(start, min(len(text), start + _CUT_BEHIND)):
+        char = text[at]
+        if char.isascii() and char.isalnum():
+            compact += char.upper()
+        elif char not in " -":
+            break
+        else:
+            continue
+        if len(compact) > _LONGEST_IBAN:
+            break
+        if is_iban(compact):
+            found = at + 1
+    return found

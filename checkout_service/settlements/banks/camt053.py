@@ -14,17 +14,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
 from checkout_service.providers.reports import UnreadableReportError
 from checkout_service.settlements.banks.bookings import (
-    LONGEST_DESCRIPTION,
-    NO_REFERENCES,
     Booking,
     Chain,
     Entry,
+    bounded,
     checked_account,
     unique_name,
+)
+from checkout_service.settlements.banks.camt053_details import (
+    SIGNS,
+    Detail,
+    are_parts,
+    contradictions,
+    detail_of,
+    plain_amount,
+    plain_reference,
 )
 from checkout_service.settlements.banks.xml_elements import Element, Root, elements
 
@@ -35,15 +43,12 @@ _NOT_STATEMENTS: Final = {"camt.052": "a report within the day", "camt.054": "a 
 _NAME_LIST: Final = """
     Acct AcctSvcrRef AddtlNtryInf AddtlTxInf Amt AmtDtls Bal BkTxCd BookgDt Btch Cd CdOrPrtry CdtDbtInd CdtrRefInf Ccy
     ClrSysRef Domn Dt DtTm ElctrncSeqNb EndToEndId Fmly IBAN Id InstrId MsgId Ntry NtryDtls NtryRef Othr PgNb PmtInfId
-    Prtry Ref Refs RmtInf RvslInd StmtPgntn Strd Sts SubFmlyCd Tp TxAmt TxDtls TxId Ustrd ValDt
+    NbOfTxs Prtry Ref Refs RmtInf RvslInd StmtPgntn Strd Sts SubFmlyCd Tp TtlAmt TxAmt TxDtls TxId Ustrd ValDt
 """
 _NAMES: Final = frozenset(_NAME_LIST.split())
-_AMOUNT: Final = re.compile(r"\+?(?:[0-9]{1,18}(?:\.[0-9]{0,10})?|\.[0-9]{1,10})")
-_CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _DATE: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
 )
-_SIGNS: Final = {"CRDT": 1, "DBIT": -1}
 _OPENING: Final = ("OPBD", "PRCD")
 _CLOSING: Final = ("CLBD",)
 _INTERIM: Final = "ITBD"
@@ -51,16 +56,6 @@ _INTERIM: Final = "ITBD"
 
 class _KnownError(Exception):
     """Ends the reading of a document once its message is known."""
-
-
-class _Detail(NamedTuple):
-    """What is kept of a part of an entry."""
-
-    amount: Decimal | None
-    currency: str
-    sign: int | None
-    bank_ref: str
-    texts: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -98,12 +93,17 @@ def version_of(file: BinaryIO) -> str:
 
 
 def entries(
-    file: BinaryIO, *, account: str, used: set[tuple[str, str]], finished: Callable[[Chain], None]
+    file: BinaryIO,
+    *,
+    account: str,
+    used: set[tuple[str, str]],
+    finished: Callable[[Chain], None],
+    faults: list[str],
 ) -> Iterator[Entry]:
     """The booked entries of a document, each with the statement, or the chain of pages, that it is part of.
 
     ``used`` are the names of statements that this file had before, by account. ``finished`` gets each chain once all of
-    it was read. Raises UnreadableReportError.
+    it was read. ``faults`` get which entries contradict their details. Raises UnreadableReportError.
     """
     chains = _Chains(account, used, finished)
     for container, element in elements(
@@ -111,14 +111,15 @@ def entries(
         check=_check,
         containers=("Stmt",),
         names=_NAMES,
-        reduce={"TxDtls": _detail_of},
+        reduce={"TxDtls": detail_of},
     ):
         if not element.name:
             chains.begin(_Page(line=element.line))
         elif container == "Stmt" and element.name == "Ntry":
-            booked = _bookings(element, chains.of_entry().account)
-            if booked:
-                yield Entry(chains.of_entry(), _is_reversal(element), booked)
+            if (element.text_at("Sts", "Cd") or element.text_at("Sts")) == "BOOK":
+                chain = chains.of_entry()
+                booked = _bookings(element, chain, chains.day, faults)
+                yield Entry(chain, _is_reversal(element), booked)
         else:
             chains.say(element)
     chains.end()
@@ -182,6 +183,11 @@ class _Chains:
             raise UnreadableReportError("an entry is part of no statement")
         return self._chain
 
+    @property
+    def day(self) -> str:
+        """The latest day of the balances so far: of an entry that names none."""
+        return max((balance.on for balance in self._balances), default="")
+
     def end(self) -> None:
         self._place()
         self._finish()
@@ -227,6 +233,8 @@ class _Chains:
                 chain.opening[currency] = opening.amount
             if closing is not None:
                 chain.closing[currency] = closing.amount
+                if closing.on:
+                    chain.reach(_instant(closing.on, None).date())
         self._finished(chain)
 
 
@@ -255,95 +263,59 @@ def _is_reversal(entry: Element) -> bool:
     return entry.text_at("RvslInd") in {"true", "1"}
 
 
-def _bookings(entry: Element, account: str) -> list[Booking]:
-    """What an entry brought: itself, or its parts, and what is between their sum and it. Empty if not booked."""
-    if (entry.text_at("Sts", "Cd") or entry.text_at("Sts")) != "BOOK":
-        return []
+def _bookings(entry: Element, chain: Chain, day: str, faults: list[str]) -> Iterator[Booking]:
+    """What an entry brought: itself, or its parts, and what is between their sum and it.
+
+    ``day`` is that of its statement, for one that has none. ``faults`` get how it contradicts its details.
+    """
     amount, currency = _amount_of(entry, entry.line)
     sign = _sign_of(entry, entry.line)
     total = sign * amount
     words = entry.text_at("BookgDt", "Dt") or entry.text_at("BookgDt", "DtTm")
     value = entry.text_at("ValDt", "Dt") or entry.text_at("ValDt", "DtTm")
-    if not (words or value):
-        raise UnreadableReportError("an entry has no date of booking", line=entry.line)
-    booked_at = _instant(words or value, entry.line)
+    local = words or value or day
+    if not local:
+        raise UnreadableReportError("an entry has no date of booking, nor has its statement", line=entry.line)
+    booked_at = _instant(local, entry.line)
     if value:
         _instant(value, entry.line)
     value_on = date.fromisoformat(value[:10]) if value else None
+    groups = entry.all("NtryDtls")
     details = [
-        element.value
-        for group in entry.all("NtryDtls")
-        for element in group.all("TxDtls")
-        if isinstance(element.value, _Detail)
+        element.value for group in groups for element in group.all("TxDtls") if isinstance(element.value, Detail)
     ]
-    more = entry.text_at("AddtlNtryInf")
-    batch = tuple(found for group in entry.all("NtryDtls") if (found := group.text_at("Btch", "PmtInfId")))
-    bank_ref = _reference(entry.text_at("AcctSvcrRef"))
+    faults += [f"line {entry.line}: {fault}" for group in groups for fault in contradictions(group, currency, sign)]
+    own_ref = next((each.bank_ref for each in details if each.bank_ref), "")
+    bank_ref = plain_reference(entry.text_at("AcctSvcrRef")) or own_ref
+    chain.reach(date.fromisoformat(local[:10]))
 
-    def booking(part: Decimal, place: str, texts: tuple[str, ...], own_ref: str = "") -> Booking:
+    def booking(part: Decimal, place: str, texts: tuple[str, ...]) -> Booking:
         return Booking(
-            account=account,
+            account=chain.account,
             currency=currency,
             amount=part,
+            total=total,
             booked_at=booked_at,
-            booked_local=words or value,
+            booked_local=local,
             value_on=value_on,
             provider_type=_type_of(entry),
-            bank_ref=bank_ref or own_ref,
-            entry_number=_reference(entry.text_at("NtryRef")),
+            bank_ref=bank_ref,
             place=place,
             texts=texts,
         )
 
-    parts = [
-        (detail.sign or sign) * detail.amount
-        for detail in details
-        if detail.amount is not None and detail.currency == currency
-    ]
-    if not details or len(parts) < len(details) or (len(details) == 1 and parts[0] == total):
-        texts = (*(text for detail in details for text in detail.texts), *batch, more)
-        return [booking(total, "", texts, next((detail.bank_ref for detail in details if detail.bank_ref), ""))]
-    booked = [
-        booking(part, str(number), (*detail.texts, *batch, more), detail.bank_ref)
-        for number, (part, detail) in enumerate(zip(parts, details, strict=True), start=1)
-    ]
-    rest = total - sum(parts, Decimal(0))
+    # What the bank says of the entry is of the whole: on each part it would make each of them what it names.
+    own = (*(found for group in groups if (found := group.text_at("Btch", "PmtInfId"))), entry.text_at("AddtlNtryInf"))
+    if not are_parts(entry, details, currency, total, sign):
+        yield booking(total, "", bounded((*(text for each in details for text in each.texts), *own)))
+        return
+    rest = total
+    for number, detail in enumerate(details, start=1):
+        part = (detail.sign or sign) * (detail.amount or Decimal(0))
+        rest -= part
+        yield booking(part, str(number), (*detail.texts, *own) if len(details) == 1 else detail.texts)
     if rest:
-        booked.append(booking(rest, "rest", ("charges, or what the parts of an entry leave of it",)))
-    return booked
-
-
-def _detail_of(element: Element) -> _Detail:
-    found = element.first("Amt") or element.first("AmtDtls", "TxAmt", "Amt")
-    amount, currency = (None, "") if found is None else _plain_amount(found, element.line)
-    references = [
-        _reference(element.text_at("Refs", name))
-        for name in ("EndToEndId", "InstrId", "TxId", "ClrSysRef", "PmtInfId", "MsgId")
-    ]
-    remittance = element.first("RmtInf")
-    free, structured = [], []
-    if remittance is not None:
-        free = [" ".join(text for each in remittance.all("Ustrd") if (text := each.text))]
-        structured = [
-            _reference(reference) for each in remittance.all("Strd") if (reference := each.text_at("CdtrRefInf", "Ref"))
-        ]
-    texts = [*free, *structured, *references, element.text_at("AddtlTxInf")]
-    kept, size = [], 0
-    for text in texts:
-        if text and size < LONGEST_DESCRIPTION:
-            kept.append(text[:LONGEST_DESCRIPTION])
-            size += len(text)
-    return _Detail(
-        amount=amount,
-        currency=currency,
-        sign=_SIGNS.get(element.text_at("CdtDbtInd")),
-        bank_ref=_reference(element.text_at("Refs", "AcctSvcrRef")),
-        texts=tuple(kept),
-    )
-
-
-def _reference(text: str) -> str:
-    return "" if text.upper() in NO_REFERENCES else text
+        yield booking(rest, "rest", ("charges, or what the parts of an entry leave of it",))
 
 
 def _type_of(entry: Element) -> str:
@@ -357,28 +329,19 @@ def _type_of(entry: Element) -> str:
 
 def _sign_of(element: Element, line: int) -> int:
     text = element.text_at("CdtDbtInd")
-    if text not in _SIGNS:
+    if text not in SIGNS:
         raise UnreadableReportError(f"{element.name} says neither CRDT nor DBIT", line=line)
-    return _SIGNS[text]
+    return SIGNS[text]
 
 
 def _amount_of(element: Element, line: int) -> tuple[Decimal, str]:
     found = element.first("Amt")
     if found is None:
         raise UnreadableReportError(f"{element.name} has no amount", line=line)
-    return _plain_amount(found, line)
+    return plain_amount(found, line)
 
 
-def _plain_amount(found: Element, line: int) -> tuple[Decimal, str]:
-    text, currency = found.text, found.currency.strip()
-    if not _AMOUNT.fullmatch(text):
-        raise UnreadableReportError(f"{text[:40]!r} is no amount", line=line)
-    if not _CURRENCY.fullmatch(currency):
-        raise UnreadableReportError(f"{currency[:40]!r} is no currency", line=line)
-    return Decimal(text), currency
-
-
-def _instant(text: str, line: int) -> datetime:
+def _instant(text: str, line: int | None) -> datetime:
     """The moment, in UTC; a date is its beginning, and what names no zone is read as UTC."""
     match = _DATE.fullmatch(text)
     if match is None:

@@ -25,7 +25,6 @@ import mt940
 
 from checkout_service.providers.reports import UnreadableReportError
 from checkout_service.settlements.banks.bookings import (
-    NO_REFERENCES,
     Booking,
     Chain,
     Entry,
@@ -34,6 +33,7 @@ from checkout_service.settlements.banks.bookings import (
     plain_account,
     unique_name,
 )
+from checkout_service.settlements.banks.mt940_texts import plain_reference, texts_of, without_parties
 
 LARGEST_MT940: Final = 64 * 2**20
 """Bytes of one file."""
@@ -41,9 +41,6 @@ LARGEST_MT940: Final = 64 * 2**20
 _LONGEST_LINE: Final = 4096
 _LONGEST_FIELD: Final = 32 * 1024
 _MOST_TEXTS: Final = 100
-_FULL_LINE: Final = 65
-"""Characters of a line of text: one that is full goes on in the next, perhaps within a word."""
-
 _AT_A_TIME: Final = 200
 
 _FIELD: Final = re.compile(r":(13D?|20|21|25P?|28C?|34F?|60[FM]?|61|62[FM]?|64|65|86|90[CD]?|NS):(.*)", re.DOTALL)
@@ -55,16 +52,9 @@ _LINE: Final = re.compile(
     r"(?:\n(?P<more>[^\n]*))?",
     re.IGNORECASE,
 )
+_BANK_AND_NUMBER: Final = re.compile(r"([0-9]{8})/([0-9]{1,10})")
 _NUMBER: Final = re.compile(r"([0-9]{1,10})(?:/([0-9]{1,10}))?")
 _STATEMENT_TAGS: Final = frozenset({"20", "21", "25", "25P", "28", "28C", "60", "60F", "60M"})
-
-# The codes of Dutch banks' text. Of those that are not kept, most name people and their accounts.
-_KEPT_CODES: Final = ("EREF", "KREF", "PREF", "REMI", "TRTP")
-_PASSED_CODES: Final = (
-    *("ACCW", "ADDR", "BENM", "BIC", "BNAM", "CHGS", "CNTP", "CSID", "EXCH", "IBAN", "ID", "ISDT", "MARF", "NAME"),
-    *("NRTX", "OCMT", "ORDP", "PURP", "RTRN", "SVCL", "ULTB", "ULTC", "ULTD"),
-)
-_CODE: Final = re.compile(rf"/({'|'.join((*_KEPT_CODES, *_PASSED_CODES))})/")
 
 # It writes into the log what it cannot read, which is a bank's text.
 logging.getLogger("mt940").setLevel(logging.CRITICAL + 1)
@@ -102,7 +92,10 @@ class _Statement:
 
 
 def encoding_of(file: BinaryIO) -> str:
-    """What the bytes are, ``utf-8-sig`` or ``latin-1``: banks write both, and say neither."""
+    """What the bytes are, ``utf-8-sig``, ``latin-1`` or, with its mark, ``utf-16``: banks do not say it."""
+    if file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        return "utf-16"
+    file.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         while piece := file.read(1 << 16):
@@ -167,13 +160,15 @@ def _fields(file: BinaryIO, encoding: str) -> Iterator[_Field]:
 def _lines(file: BinaryIO, encoding: str) -> Iterator[str]:
     """Lines, which may end in CR, LF or both, without what is behind their last character."""
     text = TextIOWrapper(cast("IO[bytes]", file), encoding=encoding, newline=None)
+    number = 0
     try:
-        number = 0
         while line := text.readline(_LONGEST_LINE + 2):
             number += 1
             if len(line) > _LONGEST_LINE + 1:
                 raise UnreadableReportError(f"it has more than {_LONGEST_LINE} characters", line=number)
             yield line.replace("\x00", "").rstrip()
+    except UnicodeError:
+        raise UnreadableReportError("its encoding is not read", line=number + 1) from None
     finally:
         text.detach()
 
@@ -188,6 +183,8 @@ class _Reading:
         self._used = used
         self._finished = finished
         self._faults = faults
+        self._own_account = ""
+        """The bank's own name for the account that the operator names."""
         self._statement: _Statement | None = None
         self._waiting: list[_Waiting] = []
         self._chain: Chain | None = None
@@ -260,10 +257,23 @@ class _Reading:
         account = plain_account(found.text.split("\n")[0])
         if currency and account.endswith(currency) and len(account) > len(currency) and not is_iban(account):
             account = account.removesuffix(currency)
-        if self._account and not account[:2].isalpha():
-            # The bank's number and the account's, as German banks write them: the operator names the IBAN.
-            return plain_account(self._account)
-        return checked_account(account, self._account, line=found.line)
+        if account[:2].isalpha() or account == plain_account(self._account):
+            return checked_account(account, self._account, line=found.line)
+        # The bank's number and the account's, as German banks write them: the operator names the IBAN.
+        if not self._account:
+            raise UnreadableReportError(
+                f"the statement is of {account}, the bank's own number: say its IBAN with --account", line=found.line
+            )
+        named = plain_account(self._account)
+        numbers = _BANK_AND_NUMBER.fullmatch(account)
+        if numbers and named.startswith("DE") and is_iban(named) and named[4:] != numbers[1] + numbers[2].zfill(10):
+            raise UnreadableReportError(f"the statement is of {account}, which is not {named}", line=found.line)
+        if self._own_account not in {"", account}:
+            raise UnreadableReportError(
+                f"statements are of {self._own_account} and of {account}, which cannot both be {named}", line=found.line
+            )
+        self._own_account = account
+        return named
 
     def _balance(self, each: _Field) -> _Balance:
         if not _BALANCE.fullmatch(each.text.strip()):
@@ -280,6 +290,7 @@ class _Reading:
         yield from self._read()
         if self._chain is not None and statement.closing is not None:
             self._chain.closing[statement.closing.currency] = statement.closing.amount
+            self._chain.reach(_day_of(statement.closing.on))
         self._before, self._statement = statement.closing, None
 
     def _finish(self) -> None:
@@ -305,25 +316,32 @@ class _Reading:
         if len(parsed.transactions) != len(waiting):
             raise UnreadableReportError("entries cannot be told apart", line=waiting[0].line)
         for entry, found in zip(waiting, parsed.transactions, strict=True):
-            yield Entry(chain, entry.match["minus"] is not None, [_booking(entry, found.data, currency, chain.account)])
+            booking = _booking(entry, found.data, currency, chain.account)
+            chain.reach(date.fromisoformat(booking.booked_local))
+            yield Entry(chain, entry.match["minus"] is not None, [booking])
 
 
 def _booking(entry: _Waiting, data: dict[str, Any], currency: str, account: str) -> Booking:
     booked_on: date = data.get("entry_date") or data["date"]
-    day = date(booked_on.year, booked_on.month, booked_on.day)
-    value: date = data["date"]
+    day = _day_of(booked_on)
     customer_ref, _, bank_ref = entry.match["references"].partition("//")
     return Booking(
         account=account,
         currency=currency,
         amount=data["amount"].amount,
+        total=data["amount"].amount,
         booked_at=datetime.combine(day, time(), UTC),
         booked_local=day.isoformat(),
-        value_on=date(value.year, value.month, value.day),
+        value_on=_day_of(data["date"]),
         provider_type=(data.get("id") or "").strip().upper(),
-        bank_ref=_reference(bank_ref),
-        texts=(*_texts(data), _reference(customer_ref), (entry.match["more"] or "").strip()),
+        bank_ref=plain_reference(bank_ref),
+        texts=(*texts_of(data), plain_reference(customer_ref), (entry.match["more"] or "").strip()),
     )
+
+
+def _day_of(day: date) -> date:
+    """The library's own kind of day as a plain one."""
+    return date(day.year, day.month, day.day)
 
 
 def _match_line(each: _Field) -> re.Match[str]:
@@ -337,7 +355,7 @@ def _match_line(each: _Field) -> re.Match[str]:
 def _written(entry: _Waiting) -> str:
     """An entry for the library: without a minus sign, which it does not know, and references that it would cut."""
     match = entry.match
-    texts = (f":86:{text}".replace("\n:", "\n :") for text in entry.texts)
+    texts = (f":86:{without_parties(text)}".replace("\n:", "\n :") for text in entry.texts)
     return "\n".join((f":61:{match['before']}{match['amount']}{match['type']}", *texts))
 
 
@@ -347,38 +365,3 @@ def _parsed(text: str, line: int) -> Any:
         return mt940.parse(StringIO(text), options=mt940.Options.all())
     except (RuntimeError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
         raise UnreadableReportError("the field cannot be read", line=line) from None
-
-
-def _texts(data: dict[str, Any]) -> Iterator[str]:
-    """What the bank wrote of an entry, without names and accounts of others where it marks them."""
-    for name in ("purpose", "additional_purpose", "end_to_end_reference", "posting_text"):
-        if data.get(name):
-            yield data[name]
-    details = data.get("transaction_details")
-    if details:
-        yield from _of_codes(_joined(details))
-    yield _reference(data.get("customer_reference"))
-
-
-def _joined(text: str) -> str:
-    joined = ""
-    for line in text.split("\n"):
-        joined += line if len(line) >= _FULL_LINE else f"{line} "
-    return joined.strip()
-
-
-def _of_codes(text: str) -> Iterator[str]:
-    """The parts of a text that is marked by codes between slashes; the whole where it has none."""
-    parts = _CODE.split(text)
-    if len(parts) == 1:
-        yield text
-        return
-    yield parts[0]
-    for code, part in zip(parts[1::2], parts[2::2], strict=True):
-        if code in _KEPT_CODES:
-            yield part.replace("USTD//", "").strip("/ ")
-
-
-def _reference(text: str | None) -> str:
-    reference = (text or "").strip()
-    return "" if reference.upper() in NO_REFERENCES else reference

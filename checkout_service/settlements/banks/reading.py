@@ -70,7 +70,7 @@ def _kind_of(head: bytes) -> str:
         plain = plain.removeprefix(bom)
     if plain.replace(b"\0", b"").lstrip().startswith(b"<"):
         return "xml"
-    if _MT940.search(plain):
+    if _MT940.search(plain.replace(b"\0", b"")):
         return "mt940"
     raise UnreadableReportError("this is no statement of a bank: camt.053 (XML, or a ZIP of it) and MT940 are read")
 
@@ -79,6 +79,10 @@ def _look_through(file: BinaryIO, kind: str) -> tuple[bytes, bool]:
     """The SHA-256 of the file, and whether an entry's sign may be read in two ways. Of a ZIP nobody knows that yet."""
     mark = _DOUBTFUL_MT940 if kind == "mt940" else _DOUBTFUL_XML
     digest, size, is_doubtful, before = hashlib.sha256(), 0, kind == "zip", b""
+    file.seek(0)
+    if kind == "mt940" and file.read(2) in _BOMS:
+        # In UTF-16 the mark is looked for by reading it.
+        is_doubtful = True
     file.seek(0)
     while piece := file.read(_PIECE):
         size += len(piece)
@@ -91,9 +95,8 @@ def _look_through(file: BinaryIO, kind: str) -> tuple[bytes, bool]:
 
 
 def _of_xml(file: BinaryIO, account: str, finished: Callable[[Chain], None], faults: list[str]) -> Iterator[Entry]:
-    del faults
     file.seek(0)
-    yield from camt053.entries(file, account=account, used=set(), finished=finished)
+    yield from camt053.entries(file, account=account, used=set(), finished=finished, faults=faults)
 
 
 def _of_mt940(
@@ -106,11 +109,10 @@ def _of_mt940(
 
 
 def _of_zip(file: BinaryIO, account: str, finished: Callable[[Chain], None], faults: list[str]) -> Iterator[Entry]:
-    del faults
     used: set[tuple[str, str]] = set()
     for name, member in zipped.members(file):
         try:
-            yield from camt053.entries(member, account=account, used=used, finished=finished)
+            yield from camt053.entries(member, account=account, used=used, finished=finished, faults=faults)
         except UnreadableReportError as error:
             raise UnreadableReportError(f"{name[:100]!r} of the ZIP, {error}") from None
 
@@ -139,7 +141,7 @@ def _lines(report: Report, read: _ReadEntries, *, is_doubtful: bool) -> Iterator
         for booking in entry.bookings:
             number += 1
             if is_flipped:
-                booking.amount = -booking.amount
+                booking.amount, booking.total = -booking.amount, -booking.total
             chain.add(booking.currency, booking.amount)
             yield line_of(booking, line=number, section=chain.name)
     if not chains:

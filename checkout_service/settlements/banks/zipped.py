@@ -34,7 +34,7 @@ def members(file: BinaryIO) -> Iterator[tuple[str, BinaryIO]]:
     try:
         with closing(zipfile.ZipFile(file)) as archive:
             for info in archive.infolist():
-                if info.is_dir():
+                if info.is_dir() or _is_of_a_system(info.filename):
                     continue
                 if info.flag_bits & _IS_ENCRYPTED:
                     raise UnreadableReportError(f"{_show(info)} of the ZIP is encrypted")
@@ -78,6 +78,11 @@ def _check_directory(file: BinaryIO) -> None:
     count, directory = struct.unpack_from("<HI", tail, at + 10)
     if count > MOST_MEMBERS or directory > _LARGEST_DIRECTORY:
         raise UnreadableReportError(f"the ZIP has more than {MOST_MEMBERS} members, or is of a kind that is not read")
+
+
+def _is_of_a_system(name: str) -> bool:
+    """What macOS puts beside the files of a ZIP."""
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith("._")
 
 
 def _show(info: zipfile.ZipInfo) -> str:

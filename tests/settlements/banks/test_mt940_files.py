@@ -34,10 +34,10 @@ def test_a_dutch_text_keeps_its_references_and_no_names() -> None:
 
 
 def test_a_german_text_is_put_together_across_its_pieces() -> None:
-    report, lines = read(GERMAN)
+    report, lines = read(GERMAN, account="DE00 MADE")
     assert [(str(line.net), line.description, line.account) for line in lines] == [
-        ("90.09", "TX900000000041XT batch 41, TulipShopECOM | MADEUP-E2E-2 | GUTSCHRIFT", "00000000/0000000001"),
-        ("-60.00", "made-up reversal | STORNO", "00000000/0000000001"),
+        ("90.09", "TX900000000041XT batch 41, TulipShopECOM | MADEUP-E2E-2 | GUTSCHRIFT", "DE00MADE"),
+        ("-60.00", "made-up reversal | STORNO", "DE00MADE"),
     ]
     assert is_proved(report, lines)
 
@@ -51,11 +51,14 @@ def test_a_german_account_is_named_by_the_operator_and_an_iban_is_compared() -> 
 
 @pytest.mark.parametrize("content", SAMPLES)
 def test_a_file_with_one_cent_more_one_entry_twice_or_one_less_does_not_prove_itself(content: str) -> None:
-    assert is_proved(*read(content))
+    account = "DE00MADE" if content == GERMAN else ""
+    assert is_proved(*read(content, account=account))
     for found in re.findall(r":61:.*?(?=\n:6)", content, re.DOTALL):
-        assert not is_proved(*read(content.replace(found, re.sub(r",(\d)\d", r",\g<1>1", found, count=1))))
-        assert not is_proved(*read(content.replace(found, f"{found}\n{found}")))
-        assert not is_proved(*read(content.replace(f"{found}\n", "")))
+        assert not is_proved(
+            *read(content.replace(found, re.sub(r",(\d)\d", r",\g<1>1", found, count=1)), account=account)
+        )
+        assert not is_proved(*read(content.replace(found, f"{found}\n{found}"), account=account))
+        assert not is_proved(*read(content.replace(f"{found}\n", ""), account=account))
 
 
 @pytest.mark.parametrize(
@@ -257,6 +260,32 @@ def test_a_file_of_another_kind_is_refused_at_once(content: bytes) -> None:
 
 def test_a_text_that_is_the_name_of_a_file_is_not_opened(tmp_path: object) -> None:
     assert len(read(mt940(entry("C1,00", str(tmp_path)), closing="C261127EUR1001,00"))[1]) == 1
+
+
+def test_a_bank_s_own_number_is_one_account() -> None:
+    with pytest.raises(UnreadableReportError, match="say its IBAN with --account"):
+        read(GERMAN)
+    assert read(GERMAN, account="00000000/0000000001")[1][0].account == "00000000/0000000001"
+    iban = "DE89370400440532013000"
+    right = GERMAN.replace("00000000/0000000001", "37040044/532013000")
+    assert read(right, account=iban)[1][0].account == iban
+    with pytest.raises(UnreadableReportError, match="which is not DE89"):
+        read(right.replace("532013000", "532013001"), account=iban)
+    with pytest.raises(UnreadableReportError, match="cannot both be DE00MADE"):
+        read(GERMAN + GERMAN.replace("0000000001", "0000000002"), account="DE00MADE")
+
+
+@pytest.mark.parametrize("mark", ["~", "\u2039", "<"])
+def test_a_text_in_parts_behind_another_mark_keeps_no_names(mark: str) -> None:
+    text = f"020{mark}00PRZELEW\n{mark}20TX900000000041XT\n{mark}32ANN EXAMPLE\n{mark}27SOME STREET 1"
+    [line] = read(mt940(entry("C1,00", text), closing="C261127EUR1001,00"))[1]
+    assert line.description == "PRZELEW TX900000000041XT"
+
+
+def test_utf_16_with_its_mark_is_read() -> None:
+    report, lines = read(DUTCH.encode("utf-16"))
+    assert is_proved(report, lines)
+    assert [str(line.net) for line in lines] == ["49.70", "-60.00"]
 
 
 @given(st.sampled_from([sample.encode() for sample in SAMPLES]), st.data())

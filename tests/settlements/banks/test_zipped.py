@@ -34,6 +34,12 @@ def test_all_members_are_read(compression: int) -> None:
     assert len({(section.account, section.name) for section in report.sections}) == 2
 
 
+def test_what_macos_puts_into_a_zip_is_passed_over() -> None:
+    report, lines = read(packed(("a.xml", PAYOUTS_OF_08), ("__MACOSX/._a.xml", b"\0\5"), ("folder/._b.xml", b"\0\5")))
+    assert is_proved(report, lines)
+    assert len(lines) == 5
+
+
 def test_the_same_statement_twice_is_two_sections_of_equal_entries() -> None:
     report, lines = read(packed(("a.xml", PAYOUTS_OF_08), ("b.xml", PAYOUTS_OF_08)))
     assert len({section.name for section in report.sections}) == 2
