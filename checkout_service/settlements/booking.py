@@ -13,7 +13,8 @@ from checkout_service.settlement_words import BANK, FileState, MatchState
 from checkout_service.settlements.bank_identity import name_entries
 from checkout_service.settlements.bank_matching import match_bank_entries
 from checkout_service.settlements.entered import Entered, Residue
-from checkout_service.settlements.matching import match, match_open
+from checkout_service.settlements.matching import match
+from checkout_service.settlements.matching_news import match_news
 from checkout_service.settlements.payouts import recompute
 from checkout_service.settlements.proof import prove
 from checkout_service.settlements.versions import make_entries
@@ -113,6 +114,9 @@ def book(
                 _, more = _book(cursor, held, provider=provider, rows=held_rows, resolved_by=file_id)
                 payouts |= more
                 retried.append(held)
+    if provider != BANK:
+        # Once, however many files that were: it goes through all that is open.
+        recompute(cursor, match_news(cursor, provider=provider))
     first.retried = retried
     return first
 
@@ -163,7 +167,6 @@ def _book(
         match_bank_entries(cursor.connection, file_id=file_id)
     else:
         payouts |= match(cursor, file_id, after=made.after, provider=provider, withdrawn=made.withdrawn)
-        payouts |= match_open(cursor, provider=provider)
     recompute(cursor, payouts)
     if made.payouts and provider != BANK:
         match_bank_entries(cursor.connection, payout_ids=list(made.payouts))

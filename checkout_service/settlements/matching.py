@@ -16,9 +16,6 @@ from checkout_service.settlements.matching_statements import ENTRY, INSERT, MATC
 PIECE: Final = 20_000
 """Entries that are matched again at a time."""
 
-TRIED_AGAIN: Final = 50_000
-"""Newest open exceptions that are tried once more after each file. What is older waits for a person."""
-
 _FRESH: Final = f"""
     SELECT {ENTRY} FROM balance_entries AS entry
     WHERE entry.id > %(after)s AND entry.file_id = %(file)s AND entry.withdrawn_by IS NULL
@@ -95,7 +92,7 @@ _UNDO_WITHDRAWN: Final = """
 """
 
 # What has another version needs nobody. The payment is the one that the last match said.
-_OPEN_WITHDRAWN: Final = """
+OPEN_WITHDRAWN: Final = """
     INSERT INTO settlement_matches (provider, account, entry_id, payment_id, state, amount, currency, detail, file_id)
     SELECT entry.provider, entry.account, entry.id, (
             SELECT known.payment_id FROM settlement_matches AS known
@@ -123,23 +120,12 @@ _BACK: Final = """
     SELECT DISTINCT payout_id FROM undone WHERE payout_id IS NOT NULL
 """
 
-_LESS: Final = """
+LESS: Final = """
     SELECT DISTINCT gone.payment_id
     FROM balance_entries AS entry JOIN settlement_matches AS gone ON gone.entry_id = entry.id
     WHERE entry.withdrawn_by = %(file)s AND gone.state <> 'withdrawn' AND gone.payment_id IS NOT NULL AND EXISTS (
         SELECT FROM settlement_matches AS known
         WHERE known.payment_id = gone.payment_id AND known.undone_at IS NULL AND known.state <> 'withdrawn')
-"""
-
-# Our own news may come after the line. Each is looked at again; the rest of the statements leaves those as they are of
-# which nothing else comes.
-_OPEN: Final = """
-    SELECT known.entry_id FROM settlement_matches AS known
-    WHERE known.state = ANY('{unknown_here,differs}'::settlement_match_state[])
-        AND known.undone_at IS NULL AND known.resolved_at IS NULL
-        AND known.state <> ALL ('{matched,not_ours}'::settlement_match_state[])
-        AND known.provider = %(provider)s AND known.made_by IS NULL AND known.entry_id IS NOT NULL
-    ORDER BY known.id DESC LIMIT %(most)s
 """
 
 
@@ -152,7 +138,7 @@ def match(cursor: psycopg.Cursor[Any], file_id: UUID, *, after: UUID, provider: 
     payouts: set[UUID] = set()
     if withdrawn:
         cursor.execute(_UNDO_WITHDRAWN, values)
-        cursor.execute(_OPEN_WITHDRAWN, values)
+        cursor.execute(OPEN_WITHDRAWN, values)
     payouts.update(row[0] for row in cursor.execute(_BACK, values))
     cursor.execute(_MATCH_FRESH, values)
     if cursor.rowcount >= PIECE:
@@ -160,18 +146,9 @@ def match(cursor: psycopg.Cursor[Any], file_id: UUID, *, after: UUID, provider: 
     while left := [row[0] for row in cursor.execute(_LEFT, values)]:
         payouts |= match_again(cursor, left)
     if withdrawn:
-        less = [row[0] for row in cursor.execute(_LESS, values)]
+        less = [row[0] for row in cursor.execute(LESS, values)]
         for start in range(0, len(less), PIECE):
             payouts |= match_again(cursor, (), payments=less[start : start + PIECE])
-    return payouts
-
-
-def match_open(cursor: psycopg.Cursor[Any], *, provider: str) -> set[UUID]:
-    """Try the open exceptions of a provider again: what of ours was not here then may be by now; payouts of these."""
-    tried = [row[0] for row in cursor.execute(_OPEN, {"provider": provider, "most": TRIED_AGAIN})]
-    payouts: set[UUID] = set()
-    for start in range(0, len(tried), PIECE):
-        payouts |= match_again(cursor, tried[start : start + PIECE])
     return payouts
 
 

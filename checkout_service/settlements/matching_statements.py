@@ -27,7 +27,7 @@ _SUBJECTS: Final = {
 MATCHED_KINDS: Final = [*(kind.value for kind in _SUBJECTS), EntryKind.FEE.value, EntryKind.UNKNOWN.value]
 """Kinds of which something comes. The others need no counterpart of ours."""
 
-_SOUGHT: Final = (
+SOUGHT: Final = (
     "CASE "
     + " ".join(f"WHEN entry.kind = '{kind}' THEN '{subject}'" for kind, subject in _SUBJECTS.items())
     + " ELSE entry.about::text END"
@@ -35,16 +35,16 @@ _SOUGHT: Final = (
 
 # What ours has to come to is ``here``, signed as it moves the balance. Where its next news and the next line may come
 # in either order, ``here_too`` is what it may come to as well. A dispute without an amount is matched by its name.
-_CAPTURE: Final = """capture.id, capture.payment_id,
+CAPTURE: Final = """capture.id, capture.payment_id,
             CASE WHEN capture.status < 'succeeded' THEN 0 ELSE capture.amount END AS here,
             CASE WHEN capture.status = 'undone' THEN 0 END AS here_too,
             capture.currency::text AS currency_here, capture.created_at AS made_at"""
 
-_REFUND: Final = """refund.id, refund.payment_id, -refund.amount AS here,
+REFUND: Final = """refund.id, refund.payment_id, -refund.amount AS here,
             CASE WHEN refund.status = 'failed' THEN 0 END AS here_too,
             refund.currency::text AS currency_here, refund.created_at AS made_at"""
 
-_DISPUTE: Final = """dispute.id, dispute.payment_id,
+DISPUTE: Final = """dispute.id, dispute.payment_id,
             CASE WHEN dispute.money_step > 0 AND NOT dispute.money_out THEN 0 ELSE -dispute.amount END AS here,
             CASE WHEN dispute.money_step = 0 THEN 0 WHEN NOT dispute.money_out THEN -dispute.amount END AS here_too,
             dispute.currency::text AS currency_here, dispute.created_at AS made_at"""
@@ -61,17 +61,17 @@ _PLACED: Final = f"""
         coalesce(named.made_at, meant.made_at) AS made_at,
         coalesce(meant.number, 0) AS meant
     FROM ({{entries}}) AS entry
-    CROSS JOIN LATERAL (SELECT {_SOUGHT}) AS sought (subject)
+    CROSS JOIN LATERAL (SELECT {SOUGHT}) AS sought (subject)
     LEFT JOIN LATERAL (
-        SELECT {_CAPTURE} FROM captures AS capture
+        SELECT {CAPTURE} FROM captures AS capture
         WHERE sought.subject = 'capture' AND entry.subject_ref <> ''
             AND capture.provider = entry.provider AND capture.capture_ref = entry.subject_ref
         UNION ALL
-        SELECT {_REFUND} FROM refunds AS refund
+        SELECT {REFUND} FROM refunds AS refund
         WHERE sought.subject = 'refund' AND entry.subject_ref <> ''
             AND refund.provider = entry.provider AND refund.provider_ref = entry.subject_ref
         UNION ALL
-        SELECT {_DISPUTE} FROM disputes AS dispute
+        SELECT {DISPUTE} FROM disputes AS dispute
         WHERE sought.subject = 'dispute' AND entry.subject_ref <> '' AND dispute.dispute_ref <> ''
             AND dispute.provider = entry.provider AND dispute.dispute_ref = entry.subject_ref
     ) AS named ON true
@@ -87,7 +87,7 @@ _PLACED: Final = f"""
     ) AS place ON true
     LEFT JOIN LATERAL (
         SELECT count(*) OVER () AS number, item.* FROM (
-            SELECT {_CAPTURE} FROM captures AS capture
+            SELECT {CAPTURE} FROM captures AS capture
             WHERE sought.subject = 'capture' AND capture.payment_id = place.payment_id AND capture.status >= 'succeeded'
                 AND (place.attempt_ref IS NULL OR capture.attempt_ref = ANY(ARRAY[place.attempt_ref, '']))
             UNION ALL
@@ -107,10 +107,10 @@ _PLACED: Final = f"""
                         WHERE other.payment_id = attempt.payment_id AND other.attempt_ref <> ''
                             AND other.amount_presumed IS NOT NULL AND other.status < 'expired'))
             UNION ALL
-            SELECT {_REFUND} FROM refunds AS refund
+            SELECT {REFUND} FROM refunds AS refund
             WHERE sought.subject = 'refund' AND refund.payment_id = place.payment_id
             UNION ALL
-            SELECT {_DISPUTE} FROM disputes AS dispute
+            SELECT {DISPUTE} FROM disputes AS dispute
             WHERE sought.subject = 'dispute' AND dispute.payment_id = place.payment_id
         ) AS item
         ORDER BY item.id LIMIT 1

@@ -285,6 +285,7 @@ class SettlementMatch(Dated, Base):
             postgresql_nulls_not_distinct=True,
             postgresql_where=text("undone_at IS NULL AND entry_id IS NULL"),
         ),
+        Index("settlement_matches_entry_id", "entry_id", postgresql_where=text("entry_id IS NOT NULL")),
         Index("settlement_matches_subject_id", "subject_id", postgresql_where=text("subject_id IS NOT NULL")),
         Index("settlement_matches_payout_id", "payout_id", postgresql_where=text("payout_id IS NOT NULL")),
         Index("settlement_matches_payment_id", "payment_id", postgresql_where=text("payment_id IS NOT NULL")),

@@ -17,6 +17,7 @@ from checkout_service.settlements.presenting import stored_residue
 from checkout_service.settlements.settling import (
     LinkedAlreadyError,
     NoExceptionError,
+    NotMatchedError,
     OtherCurrencyError,
     ResolvedAlreadyError,
     UndoneAlreadyError,
@@ -83,6 +84,8 @@ def undo_match(match_id: UUID, why: str, operator: str | None) -> None:
             raise click.ClickException("It does not hold any more: nothing was done.") from error
         except ResolvedAlreadyError as error:
             raise click.ClickException("Somebody has settled it already: nothing was done.") from error
+        except NotMatchedError as error:
+            raise click.ClickException("It is no match, so nothing is to be undone: resolve or link it.") from error
     click.echo(f"{match_id}: undone")
 
 

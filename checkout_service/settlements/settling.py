@@ -140,6 +140,9 @@ _LINK: Final = """
 def undo(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, why: str) -> None:
     """End a match: its entry is as one that nobody has matched, and is not matched with anything by itself again.
 
+    Of a bank's entry it ends what was matched or proposed with one payout: that one is not proposed again, and others
+    may be.
+
     Raises UnknownMatchError, UndoneAlreadyError, NotMatchedError and psycopg.Error.
     """
     with connection.transaction(), connection.cursor() as cursor:
@@ -147,7 +150,9 @@ def undo(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, 
         lock(cursor)
         state, entry_id, payout_id, subject, subject_id, of_payout, kind = _current(cursor, match_id)
         is_banks = kind == EntryKind.BANK
-        if state not in (MatchState.MATCHED, MatchState.DIFFERS) or (is_banks and payout_id is None):
+        undoable = (MatchState.MATCHED, MatchState.DIFFERS, MatchState.PROPOSED)
+        # A proposal that names none of several payouts has nothing that could be ended.
+        if state not in undoable or (is_banks and payout_id is None):
             raise NotMatchedError(f"match {match_id} is {state}")
         values = {"match": match_id, "entry": entry_id, "operator": operator, "why": why}
         cursor.execute(_UNDO, values)

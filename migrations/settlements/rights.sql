@@ -24,8 +24,8 @@ GRANT INSERT (key, door, operator, action, subject, why, details) ON audit TO ch
 GRANT SELECT (id, provider, provider_ref, status, amount, currency, created_at) ON payments TO checkout_settlements;
 GRANT SELECT (id, payment_id, provider, attempt_ref, status, currency, amount_presumed, reported_at, created_at) ON payment_attempts
 TO checkout_settlements;
-GRANT SELECT (id, payment_id, provider, capture_ref, attempt_ref, status, amount, currency, created_at) ON captures TO checkout_settlements;
-GRANT SELECT (id, payment_id, provider, provider_ref, status, amount, currency, created_at) ON refunds TO checkout_settlements;
-GRANT SELECT (id, payment_id, provider, dispute_ref, status, stage, money_step, money_out, amount, currency, created_at) ON disputes
+GRANT SELECT (id, payment_id, provider, capture_ref, attempt_ref, status, amount, currency, created_at, updated_at) ON captures TO checkout_settlements;
+GRANT SELECT (id, payment_id, provider, provider_ref, status, amount, currency, created_at, updated_at) ON refunds TO checkout_settlements;
+GRANT SELECT (id, payment_id, provider, dispute_ref, status, stage, money_step, money_out, amount, currency, created_at, updated_at) ON disputes
 TO checkout_settlements;
 GRANT SELECT ON alembic_version TO checkout_settlements;

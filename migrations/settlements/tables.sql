@@ -184,6 +184,8 @@ CREATE UNIQUE INDEX settlement_matches_entry_id_payout_id ON settlement_matches 
     WHERE undone_at IS NULL AND entry_id IS NOT NULL;
 CREATE UNIQUE INDEX settlement_matches_missing ON settlement_matches (subject, subject_id, payout_id) NULLS NOT DISTINCT
     WHERE undone_at IS NULL AND entry_id IS NULL;
+-- All that was ever said of an entry, also what was undone.
+CREATE INDEX settlement_matches_entry_id ON settlement_matches (entry_id) WHERE entry_id IS NOT NULL;
 CREATE INDEX settlement_matches_subject_id ON settlement_matches (subject_id) WHERE subject_id IS NOT NULL;
 CREATE INDEX settlement_matches_payout_id ON settlement_matches (payout_id) WHERE payout_id IS NOT NULL;
 CREATE INDEX settlement_matches_payment_id ON settlement_matches (payment_id) WHERE payment_id IS NOT NULL;

@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from checkout_service.settlements import bank_matching
+from checkout_service.settlements.settling import NotMatchedError, undo
 from tests.conftest import Servers, Sql
 from tests.settlements.bank_entries import (
     ARRIVAL,
@@ -362,3 +363,30 @@ def test_any_order_of_files_comes_to_the_same(
     first = enter_all(range(len(PIECES)))
     assert first[1] == {"one": "200.00", "two": None, "three": None, "four": "0.00", "five": "30.00", "six": "50.00"}
     assert enter_all(order) == first
+
+
+def test_a_proposal_that_a_person_undoes_is_not_made_again(settlements: psycopg.Connection[Any], sql: Sql) -> None:
+    enter_payouts(settlements, [payout("one", "10.00")])
+    enter_statement(settlements, [entry("10.00", "of somebody")])
+    assert states(sql) == {("of somebody", "one"): "proposed"}
+    proposed = sql("SELECT id FROM settlement_matches WHERE undone_at IS NULL")[0].id
+
+    undo(settlements, proposed, operator="ann", why="of another shop")
+
+    assert states(sql) == {("of somebody", None): "not_ours"}
+    assert sql("SELECT undone_by FROM settlement_matches WHERE id = :id", id=proposed)[0].undone_by == "ann"
+    # Another payout of this amount may be it.
+    enter_payouts(settlements, [payout("two", "10.00")])
+    assert states(sql) == {("of somebody", "two"): "proposed"}
+
+
+def test_a_proposal_that_names_none_of_several_payouts_cannot_be_undone(
+    settlements: psycopg.Connection[Any], sql: Sql
+) -> None:
+    enter_payouts(settlements, [payout("one", "10.00"), payout("two", "10.00")])
+    enter_statement(settlements, [entry("10.00", "of somebody")])
+
+    with pytest.raises(NotMatchedError):
+        undo(settlements, sql("SELECT id FROM settlement_matches")[0].id, operator="ann", why="of another shop")
+
+    assert states(sql) == {("of somebody", None): "proposed"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
+from uuid import uuid4
 
 import psycopg
 from hypothesis import HealthCheck, example, given, settings
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 from checkout_service.providers.reports import ReportLine
 from checkout_service.settlement_words import EntryKind
 from checkout_service.settlements.entering import enter
+from checkout_service.settlements.missing import find_missing
+from checkout_service.settlements.settling import resolve
 from tests.conftest import Sql
 from tests.settlements.entering.reports import (
+    NOW,
     PROVIDER,
     dispute,
     dump,
@@ -27,6 +31,7 @@ from tests.settlements.entering.reports import (
 )
 
 Settlements = psycopg.Connection[Any]
+ZERO: Final = Decimal(0)
 
 EMPTY = (
     "settlement_matches",
@@ -88,15 +93,15 @@ def _file(lines: list[ReportLine]) -> Any:
     return report(lines, sections=[section("window", expected={"USD": net} if lines else {}, complete=False)])
 
 
-def _seed(sql: Sql) -> None:
-    first = payment(sql, captured={"ch_1": "100"})
-    payment(sql, captured={"ch_2": "60"})
-    payment(sql, captured={"ch_partial": "60"})
-    presumed(sql, payment(sql), "100", ref="psp_1")
-    refund(sql, first, "re_1", "30")
-    refund(sql, first, "re_2", "30", status="failed")
-    dispute(sql, first, "dp_1", "40")
-    dispute(sql, first, "dp_won", "40", step=2)
+def _seed(sql: Sql, after: str = "") -> None:
+    first = payment(sql, captured={f"ch_1{after}": "100"})
+    payment(sql, captured={f"ch_2{after}": "60"})
+    payment(sql, captured={f"ch_partial{after}": "60"})
+    presumed(sql, payment(sql), "100", ref=f"psp_1{after}")
+    refund(sql, first, f"re_1{after}", "30")
+    refund(sql, first, f"re_2{after}", "30", status="failed")
+    dispute(sql, first, f"dp_1{after}", "40")
+    dispute(sql, first, f"dp_won{after}", "40", step=2)
 
 
 def _entered(settlements: Settlements, sql: Sql, files: list[Any]) -> list[list[tuple[Any, ...]]]:
@@ -149,3 +154,91 @@ def test_any_split_and_order_of_the_same_lines_comes_to_the_same(
     )
 
     assert in_parts == at_once
+
+
+seen_anywhere = st.tuples(
+    kinds.flatmap(lambda kind: st.tuples(st.just(kind), st.sampled_from(SUBJECTS[kind]))),
+    st.sampled_from(AMOUNTS),
+    st.sampled_from(["", "EU"]),
+    st.sampled_from([None, "100", "60"]),
+    st.integers(0, 2),
+)
+
+
+def _of_accounts(lines: list[ReportLine]) -> Any:
+    sections = [
+        section(
+            "window",
+            account=account,
+            complete=False,
+            expected={
+                currency: sum(
+                    (each.net for each in lines if (each.account, each.currency) == (account, currency)), ZERO
+                )
+                for currency in sorted({each.currency for each in lines if each.account == account})
+            },
+        )
+        for account in sorted({each.account for each in lines})
+    ]
+    return report(lines, sections=sections)
+
+
+def _settle_all(settlements: Settlements, sql: Sql, after: str) -> None:
+    """A person settles whatever names what is not here yet, as of another shop."""
+    found = sql(
+        """SELECT known.id FROM settlement_matches AS known JOIN balance_entries AS entry ON entry.id = known.entry_id
+        WHERE known.state = 'unknown_here' AND known.undone_at IS NULL AND known.resolved_at IS NULL
+            AND entry.subject_ref <> '' AND entry.subject_ref NOT LIKE '%nobody' || :after""",
+        after=after,
+    )
+    for row in found:
+        resolve(settlements, row.id, operator="ada", why="of another shop")
+
+
+@given(found=st.lists(seen_anywhere, min_size=1, max_size=8), late=st.integers(0, 3), is_settled=st.booleans())
+@example(
+    found=[
+        ((EntryKind.CAPTURE, "ch_partial"), "100", "", None, 0),
+        ((EntryKind.RELEASE, "ch_partial"), "-40", "EU", None, 2),
+        ((EntryKind.CAPTURE, "psp_1"), "100", "EU", "100", 1),
+    ],
+    late=1,
+    is_settled=True,
+)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whenever_ours_comes_it_comes_to_the_same(
+    settlements: Settlements,
+    sql: Sql,
+    found: list[tuple[tuple[EntryKind, str], str, str, str | None, int]],
+    late: int,
+    is_settled: bool,
+) -> None:
+    after = f"_{uuid4().hex}"
+    lines = [
+        line(
+            kind,
+            amount,
+            ref=f"t{number}",
+            subject=subject and subject + after,
+            account=account,
+            section="window",
+            currency="USD" if customer is None else "EUR",
+            customer_amount=None if customer is None else Decimal(customer),
+            customer_currency=None if customer is None else "USD",
+        )
+        for number, ((kind, subject), amount, account, customer, _) in enumerate(found)
+    ]
+    for table in EMPTY:
+        sql(f"DELETE FROM {table}")
+    for number in range(4):
+        if number == late:
+            if is_settled:
+                _settle_all(settlements, sql, after)
+            _seed(sql, after)
+        part = [each for each, (*_, file) in zip(lines, found, strict=True) if file == number]
+        if part:
+            enter(settlements, _of_accounts(part), provider=PROVIDER, account="")
+    find_missing(settlements, after_days=14, now=NOW)
+    in_between = dump(sql)
+
+    assert in_between == _entered(settlements, sql, [_of_accounts(lines)])

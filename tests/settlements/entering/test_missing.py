@@ -116,3 +116,64 @@ def test_what_ceased_to_be_ours_is_not_missing_any_more(settlements: Settlements
 
     assert find_missing(settlements, after_days=14, now=NOW) == 0
     assert _missing(sql) == []
+
+
+def _gave_back(sql: Sql) -> None:
+    """A dispute that was won, a refund that failed, a capture that was undone."""
+    paid = payment(sql, captured={"ch_1": "100"})
+    dispute(sql, paid, "dp_1", "40", step=2)
+    refund(sql, paid, "re_1", "30", status="failed")
+    capture(sql, paid, "ch_2", "20", status="undone")
+
+
+WENT = {"dp_1": (EntryKind.DISPUTE, "-40"), "re_1": (EntryKind.REFUND, "-30"), "ch_2": (EntryKind.CAPTURE, "20")}
+CAME = {
+    "dp_1": (EntryKind.DISPUTE_REVERSAL, "40"),
+    "re_1": (EntryKind.REFUND_FAILURE, "30"),
+    "ch_2": (EntryKind.RELEASE, "-20"),
+}
+
+
+def _of(lines: dict[str, tuple[EntryKind, str]], **more: Any) -> Any:
+    return report([line(kind, gross, subject=ref, **more) for ref, (kind, gross) in lines.items()])
+
+
+def _news_of(sql: Sql, days: int) -> None:
+    """Let the last news of all be of so many days ago."""
+    for table in ("captures", "refunds", "disputes"):
+        sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        sql(f"UPDATE {table} SET updated_at = now() - make_interval(days => :days)", days=days)
+        sql(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+
+@pytest.mark.parametrize("currency", ["USD", "EUR"])
+def test_money_that_came_back_here_and_in_no_line_is_missing(settlements: Settlements, sql: Sql, currency: str) -> None:
+    _gave_back(sql)
+    enter(settlements, _of(WENT, currency=currency), provider=PROVIDER, account="")
+    assert set(states(sql).values()) == {"matched"}
+    _age(sql, 20, "captures", "refunds", "disputes")
+    _news_of(sql, 13)
+    assert (find_missing(settlements, after_days=14, now=NOW), _missing(sql)) == (1, [("capture", "100")])
+
+    _news_of(sql, 15)
+
+    assert find_missing(settlements, after_days=14, now=NOW) == 3
+    listed = [("capture", "-20"), ("capture", "100"), ("dispute", "40"), ("refund", "30")]
+    assert _missing(sql) == listed
+    assert find_missing(settlements, after_days=14, now=NOW) == 0
+    assert _missing(sql) == listed
+
+    enter(settlements, _of(CAME, currency=currency), provider=PROVIDER, account="")
+
+    assert find_missing(settlements, after_days=14, now=NOW) == 0
+    assert _missing(sql) == [("capture", "100")]
+    assert set(states(sql).values()) == {"matched"}
+
+
+def test_money_of_which_no_line_told_that_it_went_does_not_come_back(settlements: Settlements, sql: Sql) -> None:
+    _gave_back(sql)
+    enter(settlements, _of({"ch_1": (EntryKind.CAPTURE, "100")}), provider=PROVIDER, account="")
+    _age(sql, 60, "captures", "refunds", "disputes")
+    _news_of(sql, 60)
+
+    assert find_missing(settlements, after_days=14, now=NOW) == 0

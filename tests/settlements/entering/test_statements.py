@@ -30,4 +30,4 @@ def test_lines_are_entered_by_a_statement_a_rule(
     assert len([each for each in of_many if not each.startswith("ANALYZE")]) == len(
         [each for each in of_few if not each.startswith("ANALYZE")]
     )
-    assert len(of_many) < 40
+    assert len(of_many) < 45
