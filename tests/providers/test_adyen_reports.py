@@ -116,11 +116,14 @@ KINDS = {
 }
 
 
-DEBITS = set("Fee Refunded RefundedInstallment Chargeback SecondChargeback CaptureFailed SettledReversed".split())
-CREDITS = set(
-    "Settled SettledInstallment ChargebackReversed RefundedReversed RefundFailed RefundNotCleared "
-    "BankInstructionReturned".split()
-)
+DEBITS = {
+    *("Fee", "Refunded", "RefundedInstallment", "Chargeback", "SecondChargeback"),
+    *("CaptureFailed", "SettledReversed"),
+}
+CREDITS = {
+    *("Settled", "SettledInstallment", "ChargebackReversed", "RefundedReversed", "RefundFailed", "RefundNotCleared"),
+    "BankInstructionReturned",
+}
 
 
 @pytest.mark.parametrize(("type_", "kind"), [(type_, kind) for kind, types in KINDS.items() for type_ in types.split()])

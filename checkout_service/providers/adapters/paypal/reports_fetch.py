@@ -33,7 +33,14 @@ from checkout_service.providers.adapters.paypal.reports_search import (
 )
 from checkout_service.providers.base import UnreadableError
 from checkout_service.providers.fields import moment_of, nested, text
-from checkout_service.providers.reports import FetchContext, Report, ReportLine, ReportSection, UnreadableReportError
+from checkout_service.providers.reports import (
+    FetchContext,
+    NotFetched,
+    Report,
+    ReportLine,
+    ReportSection,
+    UnreadableReportError,
+)
 from checkout_service.settlement_words import EntryKind, PayoutStatus
 
 LONGEST: Final = timedelta(days=31) - timedelta(seconds=1)
@@ -74,7 +81,7 @@ _WITHDRAWALS: Final = {
 """What the status of a transaction is of a withdrawal. All of PayPal's statuses are here."""
 
 
-def fetch_transactions(context: FetchContext) -> Iterator[Report]:
+def fetch_transactions(context: FetchContext) -> Iterator[Report | NotFetched]:
     """A Report a window, from ``since`` or the cursor (RFC 3339) on until what PayPal has loaded.
 
     Raises the errors of a call, and UnreadableReportError.
@@ -86,11 +93,22 @@ def fetch_transactions(context: FetchContext) -> Iterator[Report]:
             window = _window(search, begin, min(begin + LONGEST, context.now - LATE), context.now)
             if window is None:
                 return
-            yield _report(window, context.now)
+            yield _read(window, context.now)
             # Both ends of a window are in it, so one that begins where the last one ended leaves out nothing.
             begin = window.end
     except (UnlikeError, UnreadableError) as error:
         raise UnreadableReportError(str(error)) from error
+
+
+def _read(window: Window, now: datetime) -> Report | NotFetched:
+    try:
+        return _report(window, now)
+    except (UnlikeError, UnreadableError) as error:
+        return NotFetched(name=_name(window), error=UnreadableReportError(str(error)))
+
+
+def _name(window: Window) -> str:
+    return f"transactions {moment_text(window.begin)} {moment_text(window.end)}"
 
 
 def _begin(context: FetchContext) -> datetime:
@@ -121,7 +139,7 @@ def _window(search: Search, begin: datetime, end: datetime, now: datetime) -> Wi
 
 
 def _report(window: Window, now: datetime) -> Report:
-    name = f"transactions {moment_text(window.begin)} {moment_text(window.end)}"
+    name = _name(window)
     section = f"{moment_text(window.begin)}/{moment_text(window.end)}"
     digest = sha256(f"{window.account} {name}\n".encode())
     lines: list[ReportLine] = []
