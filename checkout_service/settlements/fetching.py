@@ -95,8 +95,8 @@ def fetch_account(
 
     ``since`` goes before what the last fetch came to, and changes that only where there was none: what lies between
     would never be fetched. Else ``enter`` notes how far it came, up to the first report that failed: that is asked for
-    again by the next fetch, and is no reason to leave out a later one. Raises LeaseLostError, and psycopg.OperationalError
-    where the database is away; whatever else ends it is its ``error``.
+    again by the next fetch, and is no reason to leave out a later one. Raises LeaseLostError, and
+    psycopg.OperationalError where the database is away; whatever else ends it is its ``error``.
     """
     name = account_name(provider, account)
     fetched = Fetched(provider=provider, account=name)

@@ -80,14 +80,15 @@ def _report(settlement: _Listed, api: ReportsApi, transfers: Transfers) -> Repor
     try:
         whole = api.call(f"/settlements/{settlement.ref}")
         if whole.get("id") != settlement.ref:
-            raise UnreadableReportError("the answer is about another settlement")
+            error = UnreadableReportError("the answer is about another settlement")
+            return NotFetched(name=settlement.name, error=error)
         report = SettlementReading(whole, api, transfers).report(settlement.name)
-    except (UnreadableError, UnreadableReportError) as error:
-        return NotFetched(name=settlement.name, error=UnreadableReportError(str(error)))
-    except ProviderRefusedError as error:
-        if error.reason is Decline.CREDENTIALS:
+    except (UnreadableError, UnreadableReportError) as unreadable:
+        return NotFetched(name=settlement.name, error=UnreadableReportError(str(unreadable)))
+    except ProviderRefusedError as refused:
+        if refused.reason is Decline.CREDENTIALS:
             raise
-        return NotFetched(name=settlement.name, error=error)
+        return NotFetched(name=settlement.name, error=refused)
     report.cursor = settlement.cursor
     return report
 
