@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from checkout_service.providers.adapters.adyen.reports_fetching import MOST_NOTICES, fetch_reports
+from checkout_service.providers.adapters.adyen.reports_fetching import MOST_AGAIN, MOST_NOTICES, fetch_reports
 from checkout_service.providers.adapters.adyen.spec import spec
 from checkout_service.providers.base import ProviderRefusedError
 from checkout_service.providers.reports import FetchContext, NotFetched
@@ -189,6 +189,14 @@ def test_a_flood_of_names_costs_a_few_requests_and_starves_no_number(server: Rep
     assert fetching.fetch(*[name(number) for number in range(900_000, 901_000)]) == [name(41), name(42)]
     assert len(server.paths) == 5 + MOST_NOTICES
     assert json.loads(fetching.cursor or "") == {SHOP: {"last": 42, "beyond": []}}, "what is not there moves nothing"
+
+
+def test_few_that_are_entered_are_fetched_again_however_many_are_named(server: ReportServer) -> None:
+    put(server, *range(41, 47))
+    fetching = Fetching(server, reports_first_batch="41")
+    fetching.fetch()
+
+    assert len(fetching.fetch(*[name(number) for number in range(41, 47)])) == MOST_AGAIN
 
 
 def test_each_merchant_account_counts_its_own_batches(server: ReportServer) -> None:

@@ -36,6 +36,9 @@ MOST_REQUESTS: Final = 60
 MOST_NOTICES: Final = 8
 """Of all of them in one fetch: anybody may have sent those."""
 
+MOST_AGAIN: Final = 2
+"""Of those the ones that are entered already: they may have been made anew, and may have half a gigabyte."""
+
 MOST_BEYOND: Final = 200
 """Batches behind one that is missing."""
 
@@ -130,11 +133,20 @@ class _Source:
     def noticed(self) -> Iterator[Report | NotFetched]:
         """What webhooks named, the earliest batch first, so that it is the beginning where there is none."""
         known: dict[tuple[int, str, str], None] = {}
+        again = 0
         for notice in self._context.notices:
             account, _, name = notice.partition("/")
             found = FILE.fullmatch(name)
-            if found is not None and account in self._places and len(known) < MOST_NOTICES:
-                known[int(found[1] or 0), account, name] = None
+            if found is None or account not in self._places or len(known) == MOST_NOTICES:
+                continue
+            key = int(found[1] or 0), account, name
+            if key in known:
+                continue
+            if self._context.is_entered(notice):
+                again += 1
+                if again > MOST_AGAIN:
+                    continue
+            known[key] = None
         for number, account, name in sorted(known):
             yield from self._fetched(account, name, number)
 
