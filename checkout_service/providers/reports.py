@@ -138,6 +138,14 @@ class Report:
     cursor: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotFetched:
+    """A report that could not be had, in place of it: ``error`` is one that FetchReports raises, and says why."""
+
+    name: str
+    error: Exception
+
+
 class ReadReport(Protocol):
     """Reads a file. It may be read twice at most: once to see what it is, once for its lines.
 
@@ -167,10 +175,12 @@ class FetchContext:
 class FetchReports(Protocol):
     """Fetches what is new, a report at a time; each is entered before the next one is asked for.
 
-    Raises ProviderUnavailableError, ProviderRefusedError and UnreadableReportError.
+    One that cannot be had, or not be read, keeps no later one from being fetched: it is yielded as NotFetched, or its
+    lines raise. No cursor is kept from then on, so the next fetch begins before it again. Raises
+    ProviderUnavailableError, ProviderRefusedError and UnreadableReportError for what ends all.
     """
 
-    def __call__(self, context: FetchContext) -> Iterator[Report]: ...
+    def __call__(self, context: FetchContext) -> Iterator[Report | NotFetched]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,7 @@ def fetch(since: datetime | None, provider: str | None) -> None:
                     done = fetch_account(connection, lease, name, account, since=begins, progress=watched)
                     watched_no_more()
                     _tell(done)
-                    needs_somebody |= bool(done.error or done.held)
+                    needs_somebody |= bool(done.error or done.held or done.failed)
                 lease.go_on()
                 missing = note_missing(connection, after=settings.missing_after)
                 if missing:
@@ -135,5 +135,7 @@ def _tell(done: Fetched) -> None:
     click.echo(f"{name}: {done.files} files, {done.new} new entries{gone}, {done.reconciled} payouts reconciled{kinds}")
     for file, file_id in done.held:
         click.echo(f"{name}: held: {shown(file)} ({file_id}): checkout settlements exceptions --kind held", err=True)
+    for report, words in done.failed:
+        click.echo(f"{name}: not entered: {shown(report)}: {shown(words, 1000)}; the next fetch tries again", err=True)
     if done.error:
         click.echo(f"{name}: ended: {shown(done.error, 1000)}", err=True)

@@ -1,6 +1,7 @@
 """Fetches what providers report since the last time: an account after the other, a report entered before the next.
 
-Several runs take turns (``leases``). What one provider refuses keeps no other from being fetched.
+Several runs take turns (``leases``). What one provider refuses keeps no other from being fetched, and a report that
+cannot be read no later one; how far the fetch came is kept up to before it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from uuid import UUID
 
 import psycopg
 
-from checkout_service.providers.base import ProviderError
+from checkout_service.providers.base import Decline, ProviderError, ProviderRefusedError, ProviderUnavailableError
 from checkout_service.providers.registry import ProviderSpecError
-from checkout_service.providers.reports import FetchContext, Report, ReportLine, UnreadableReportError
+from checkout_service.providers.reports import FetchContext, NotFetched, Report, ReportLine, UnreadableReportError
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settlement_words import EXCEPTIONS, FileState, MatchState
 from checkout_service.settlements.entered import FileOfAnotherError
@@ -29,6 +30,9 @@ from checkout_service.settlements.readers import account_name, fetcher_of
 
 EVERY: Final = timedelta(minutes=10)
 """An account is asked once in so long at most, whoever asks."""
+
+AWAY: Final = 3
+"""So many reports that a provider does not give at this moment, and it is asked for no further one."""
 
 Progress = Callable[[str, int], None]
 """Is called each second with what is read, and how many lines of it were."""
@@ -52,6 +56,8 @@ class Fetched:
     """Payouts that came to that state meanwhile."""
     held: list[tuple[str, UUID]] = field(default_factory=list)
     """Files that do not prove themselves: name and id."""
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """Reports that could not be had or read, and why: the others were fetched all the same."""
     error: str = ""
     next_turn: datetime | None = None
     """Where it was asked less than EVERY ago, and so was not now: when it may be asked again."""
@@ -60,7 +66,7 @@ class Fetched:
     def is_quiet(self) -> bool:
         """Whether there is nothing that anybody has to know."""
         counts = (self.files, self.new, self.withdrawn, self.reconciled, len(self.held))
-        return not (any(counts) or self.by_state or self.error)
+        return not (any(counts) or self.by_state or self.failed or self.error)
 
 
 @contextmanager
@@ -88,8 +94,9 @@ def fetch_account(
     """Fetch what is new there and enter it, a report after the other.
 
     ``since`` goes before what the last fetch came to, and changes that only where there was none: what lies between
-    would never be fetched. Else ``enter`` notes how far it came. Raises LeaseLostError, and psycopg.OperationalError
-    where the database is away; whatever else ends it is its ``error``.
+    would never be fetched. Else ``enter`` notes how far it came, up to the first report that failed: that is asked for
+    again by the next fetch, and is no reason to leave out a later one. Raises LeaseLostError, and
+    psycopg.OperationalError where the database is away; whatever else ends it is its ``error``.
     """
     name = account_name(provider, account)
     fetched = Fetched(provider=provider, account=name)
@@ -107,11 +114,21 @@ def fetch_account(
         is_entered=lambda file: _is_entered(connection, provider, file),
     )
     try:
+        away = 0
         for report in fetcher_of(provider)(context):
             lease.go_on()
-            if since is not None and cursor is not None:
-                _take_cursor_away(report)
-            _enter(connection, report, fetched, operator=operator, progress=progress)
+            try:
+                if isinstance(report, NotFetched):
+                    raise report.error
+                if fetched.failed or (since is not None and cursor is not None):
+                    _take_cursor_away(report)
+                _enter(connection, report, fetched, operator=operator, progress=progress)
+            except (ProviderError, UnreadableReportError, FileOfAnotherError, psycopg.DataError) as error:
+                away += isinstance(error, ProviderUnavailableError)
+                if away == AWAY or (not isinstance(report, NotFetched) and _is_of_all(error)):
+                    raise
+                words = error.diag.message_primary if isinstance(error, psycopg.Error) else str(error)
+                fetched.failed.append((report.name, words or type(error).__name__))
             lease.go_on()
     except (ProviderError, ProviderSpecError, UnreadableReportError, FileOfAnotherError) as error:
         fetched.error = str(error) or type(error).__name__
@@ -149,6 +166,11 @@ def _enter(
     fetched.by_state.update({state: count for state, count in entered.by_state.items() if state in EXCEPTIONS})
     if entered.state is FileState.HELD:
         fetched.held.append((report.name, entered.file_id))
+
+
+def _is_of_all(error: Exception) -> bool:
+    """Whether no other report can be had either: by a key without the right to read what reports are made of."""
+    return isinstance(error, ProviderRefusedError) and error.reason is Decline.CREDENTIALS
 
 
 def _take_cursor_away(report: Report) -> None:

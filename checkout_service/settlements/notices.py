@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any, Final
 
 import psycopg
@@ -11,7 +12,7 @@ import psycopg
 PROVIDER: Final = "adyen"
 """The only one whose webhooks name a report."""
 
-MOST: Final = 50
+MOST: Final = 100
 
 KEPT_FOR: Final = timedelta(days=3)
 """How long a report that nobody has seen is looked for; longer only if no fetch has begun meanwhile."""
@@ -26,7 +27,10 @@ OVERLAP: Final = timedelta(minutes=30)
 def notices(
     connection: psycopg.Connection[Any], *, provider: str, now: datetime, fetched_at: datetime | None
 ) -> Sequence[str]:
-    """Names of reports, verified ones and then the newest first: "ShopECOM/settlement_detail_report_batch_41.csv".
+    """Names of reports, verified ones first: "ShopECOM/settlement_detail_report_batch_41.csv".
+
+    The others begin at a place that the moment decides, since anybody may have sent as many as they like: each of them
+    is among the first once in a while.
 
     ``fetched_at`` is when the last fetch began, before the one that is beginning; None where there was none. A report
     that is here is named if a webhook told of it since then, for it may have been made anew; any other one for some
@@ -36,11 +40,17 @@ def notices(
         return ()
     begun = (fetched_at or now - _FIRST_TIME) - OVERLAP
     values = {"since": min(begun, now - KEPT_FOR), "most": MOST, "provider": provider, "begun": begun}
-    return [str(name) for (name,) in connection.execute(_NOTICES, values)]
+    found = connection.execute(_NOTICES, values).fetchall()
+    verified = [str(name) for name, is_verified in found if is_verified]
+    others = [str(name) for name, is_verified in found if not is_verified]
+    # By a hash: whoever fetches each hour would else see the same few of many.
+    turn = int.from_bytes(sha256(now.isoformat().encode()).digest())
+    begin = turn % len(others) if others else 0
+    return [*verified, *others[begin:], *others[:begin]]
 
 
 _NOTICES: Final = """
-SELECT notice.name FROM settlement_notices(%(since)s, %(most)s) AS notice
+SELECT notice.name, notice.is_verified FROM settlement_notices(%(since)s, %(most)s) AS notice
 WHERE notice.received_at >= %(begun)s OR NOT EXISTS (
     SELECT FROM settlement_files WHERE provider = %(provider)s AND name = notice.name)
 ORDER BY notice.is_verified DESC, notice.received_at DESC

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from checkout_service.providers.reports import FetchContext, FetchReports, ReadReport, Report, ReportLine
+from checkout_service.providers.reports import FetchContext, FetchReports, NotFetched, ReadReport, Report, ReportLine
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
 
@@ -116,5 +116,10 @@ def context_of(
 
 
 def fetched(fetch: FetchReports, options: Mapping[str, str], **how: Any) -> list[tuple[Report, list[ReportLine]]]:
-    """All reports of a fetch, each with its lines, read before the next one is fetched."""
-    return [(report, list(report.lines)) for report in fetch(context_of(options, **how))]
+    """All reports of a fetch, each with its lines, read before the next one is fetched; raises why one is not there."""
+    found = []
+    for report in fetch(context_of(options, **how)):
+        if isinstance(report, NotFetched):
+            raise report.error
+        found.append((report, list(report.lines)))
+    return found

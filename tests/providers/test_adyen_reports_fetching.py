@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from checkout_service.providers.adapters.adyen.reports_fetching import MOST_NOTICES, fetch_reports
+from checkout_service.providers.adapters.adyen.reports_fetching import MOST_AGAIN, MOST_NOTICES, fetch_reports
 from checkout_service.providers.adapters.adyen.spec import spec
 from checkout_service.providers.base import ProviderRefusedError
-from checkout_service.providers.reports import FetchContext, UnreadableReportError
+from checkout_service.providers.reports import FetchContext, NotFetched
 from checkout_service.settings.option_checks import checks_of
 from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
@@ -53,6 +53,7 @@ class Fetching:
         self.server = server
         self.cursor: str | None = None
         self.entered: list[str] = []
+        self.failed: dict[str, str] = {}
 
     def fetch(self, *notices: str, **how: Any) -> list[str]:
         """What was read in this fetch; the paths that were asked for are those of the server."""
@@ -66,7 +67,11 @@ class Fetching:
             is_entered=lambda name: name in self.entered,
         )
         read = []
+        self.failed.clear()
         for report in fetch_reports(context):
+            if isinstance(report, NotFetched):
+                self.failed[report.name] = str(report.error)
+                continue
             list(report.lines)
             read.append(report.name)
             self.entered.append(report.name)
@@ -186,6 +191,14 @@ def test_a_flood_of_names_costs_a_few_requests_and_starves_no_number(server: Rep
     assert json.loads(fetching.cursor or "") == {SHOP: {"last": 42, "beyond": []}}, "what is not there moves nothing"
 
 
+def test_few_that_are_entered_are_fetched_again_however_many_are_named(server: ReportServer) -> None:
+    put(server, *range(41, 47))
+    fetching = Fetching(server, reports_first_batch="41")
+    fetching.fetch()
+
+    assert len(fetching.fetch(*[name(number) for number in range(41, 47)])) == MOST_AGAIN
+
+
 def test_each_merchant_account_counts_its_own_batches(server: ReportServer) -> None:
     put(server, 41, 42)
     put(server, 7, account=POS)
@@ -229,22 +242,34 @@ def test_the_credentials_are_a_key_or_a_user(
         assert "X-API-Key" not in sent
 
 
-def test_credentials_that_are_refused_end_it_at_once(server: ReportServer) -> None:
+def test_credentials_that_are_refused_end_the_account_at_once(server: ReportServer) -> None:
     server.answers[path(41)] = 401
     fetching = Fetching(server, reports_first_batch="41")
-    with pytest.raises(ProviderRefusedError, match="status 401"):
-        fetching.fetch(name(40))
+    assert fetching.fetch() == []
 
+    assert "status 401" in fetching.failed[name(41)]
     assert (len(server.paths), fetching.entered, fetching.cursor) == (1, [], None)
 
 
 def test_a_page_in_place_of_a_report_is_refused_and_moves_nothing(server: ReportServer) -> None:
     server.answers[path(41)] = b"<html>Sign in</html>"
     fetching = Fetching(server, reports_first_batch="41")
-    with pytest.raises(UnreadableReportError, match="a page for a browser"):
-        fetching.fetch()
+    assert fetching.fetch() == []
 
+    assert "a page for a browser" in fetching.failed[name(41)]
     assert (fetching.entered, fetching.cursor) == ([], None)
+
+
+@pytest.mark.parametrize("what", [b"<html>Sign in</html>", 403, 400, 503])
+def test_one_that_cannot_be_had_keeps_no_other_batch_and_no_other_account(server: ReportServer, what: Any) -> None:
+    put(server, 41, 42)
+    put(server, 7, 8, account=POS)
+    server.answers[path(41)] = what
+    fetching = Fetching(server, reports_accounts=f"{SHOP}, {POS}", reports_first_batch=f"{SHOP}:41, {POS}:7")
+
+    expected = [name(7, POS), name(8, POS)] if what == 403 else [name(42), name(7, POS), name(8, POS)]
+    assert fetching.fetch() == expected
+    assert list(fetching.failed) == [name(41)]
 
 
 GOOD = {"reports_host": "https://ca-test.adyen.com", "reports_accounts": SHOP, "reports_key": "AQEyhmfxK"}

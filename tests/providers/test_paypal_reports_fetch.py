@@ -228,7 +228,7 @@ def test_older_than_three_years_is_not_requested() -> None:
 
 
 def test_pages_are_read_from_one_on_and_all_of_them() -> None:
-    rows = [info(f"T{number}", "1.00", NOW - timedelta(hours=5, minutes=number)) for number in range(23)]
+    rows = chained(*(info(f"T{number}", "1.00", NOW - timedelta(hours=5, minutes=number)) for number in range(23)))
     paypal = PayPal(rows)
     paypal.page_size = 5
 
@@ -352,8 +352,53 @@ def test_a_window_whose_balances_have_a_gap_is_held(what: str) -> None:
 
     held = why_held(*all_of(PayPal(rows))[0])
 
-    assert len(held) == 1
-    assert "the balances in EUR have" in held[0]
+    assert len(held) == (2 if what == "doubled" else 1)
+    assert "the balances in EUR have" in held[-1]
+
+
+@pytest.mark.parametrize("what", ["without a balance", "with the same one"])
+def test_what_is_there_twice_in_a_window_holds_it_whatever_paypal_counts(what: str) -> None:
+    """A row that comes on two pages, while another one is left out, leaves the count as it was."""
+    rows = movements()
+    if what == "without a balance":
+        del rows[1]["ending_balance"]
+    rows[2] = rows[1]
+
+    assert why_held(*all_of(PayPal(rows))[0])[0].startswith("1 movements are there twice")
+
+
+def test_equal_movements_that_left_two_balances_are_two() -> None:
+    at = NOW - timedelta(days=1)
+    rows = chained(info("T1", "5.00", at), info("T1", "5.00", at))
+
+    report, lines = all_of(PayPal(rows))[0]
+
+    assert (len(lines), why_held(report, lines)) == (2, [])
+
+
+def test_what_is_withheld_excuses_no_gap() -> None:
+    at = NOW - timedelta(days=1)
+    held = info("H", "-5.00", at + timedelta(minutes=1), code="T1110")
+    for moves in (True, False):
+        rows = movements()[:2]
+        held["ending_balance"] = {"currency_code": "EUR", "value": "642.16" if moves else "647.16"}
+        assert why_held(*all_of(PayPal([*rows, held]))[0]) == []
+        rows[1]["transaction_amount"]["value"] = "50.01"
+        assert "1 gaps" in why_held(*all_of(PayPal([*rows, held]))[0])[0]
+
+
+def test_a_window_without_any_balance_is_held() -> None:
+    [report, lines] = all_of(PayPal([info("T1", "5.00", NOW - timedelta(days=1))]))[0]
+
+    assert "nothing proves them" in why_held(report, lines)[0]
+    assert report.sections[0].rule.startswith("not proved")
+
+
+@pytest.mark.parametrize(("code", "value"), [("T1201", "5.00"), ("T1202", "-5.00"), ("T1205", "-5.00")])
+def test_a_type_on_the_wrong_side_is_unknown(code: str, value: str) -> None:
+    [_, [line]] = all_of(PayPal([info("T1", value, NOW - timedelta(days=1), code=code)]))[0]
+
+    assert (line.kind, line.subject_ref) == (EntryKind.UNKNOWN, "")
 
 
 def test_no_more_is_claimed_than_balances_tell() -> None:

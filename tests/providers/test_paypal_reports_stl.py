@@ -465,3 +465,9 @@ def test_a_file_is_read_as_a_stream() -> None:
     report = read_settlement_report(file, name=NAME, account="")
     assert next(report.lines).gross == Decimal(100)
     assert file.read_so_far < len(body) / 10
+
+
+@pytest.mark.parametrize("name", ["transactions.json", "answer.txt"])
+def test_an_answer_of_the_api_is_not_imported_and_says_so(name: str) -> None:
+    with pytest.raises(UnreadableReportError, match="this is JSON"):
+        read_settlement_report(io.BytesIO(b'{"transaction_details": []}'), name=name, account="")

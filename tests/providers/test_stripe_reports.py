@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkout_service.providers.adapters.stripe.report_api import line_of
-from checkout_service.providers.reports import ReportLine, ReportPayout
+from checkout_service.providers.reports import ReportLine, ReportPayout, UnreadableReportError
 from checkout_service.settlement_words import EntryKind, PayoutStatus, Subject
 from tests.providers.stripe_reports import (
     PAYOUTS,
@@ -374,3 +374,9 @@ def test_payouts_that_contradict_themselves_are_a_fault(what: str) -> None:
     _, report = read_rows(rows)
 
     assert report.faults[0].startswith(fault)
+
+
+def test_an_account_is_refused_since_the_same_movements_would_be_others_under_it() -> None:
+    for path in (RECONCILIATION, PAYOUTS):
+        with pytest.raises(UnreadableReportError, match="none can be given"):
+            read_bytes(path.read_bytes(), account="acct_1MADE")

@@ -121,18 +121,21 @@ def test_one_provider_that_is_away_keeps_no_other_and_no_earlier_report(run: Com
     assert len(entered(sql)) == 4, "the next one goes on where it ended"
 
 
-def test_a_report_that_cannot_be_read_is_named_by_its_line_and_tried_again(run: Commands, sql: Sql) -> None:
+def test_a_report_that_cannot_be_read_is_named_by_its_line_and_keeps_no_later_one(run: Commands, sql: Sql) -> None:
     run.report("a")
     run.report("b", SECOND + "txn_9 capture\n")
+    run.report("c", GOOD.replace("po_1", "po_3").replace("txn_", "txn_3"))
     done = run("fetch")
     assert done.returncode == 1
-    assert "acme: ended: line 4: " in done.stderr
-    assert entered(sql) == ["txn_1", "txn_2"], "nothing of the second one"
+    assert "acme: not entered: b: line 4: " in done.stderr
+    assert entered(sql) == ["txn_1", "txn_2", "txn_31", "txn_32"], "nothing of the second one"
+    assert sql("SELECT cursor FROM settlement_accounts WHERE cursor IS NOT NULL") == [("a",)], "it stays before it"
 
     run.report("b", SECOND)
     again(sql)
     assert run("fetch").returncode == 0
-    assert len(entered(sql)) == 4
+    assert len(entered(sql)) == 6
+    assert sql("SELECT cursor FROM settlement_accounts WHERE cursor IS NOT NULL") == [("c",)]
 
 
 def test_a_report_that_does_not_add_up_is_held_and_named_once(run: Commands, sql: Sql) -> None:

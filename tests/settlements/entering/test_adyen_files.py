@@ -40,7 +40,12 @@ def test_a_batch_is_reconciled_by_what_its_webhooks_named(settlements: Settlemen
     assert (result.state, result.new, len(result.faults), len(result.residues)) == (FileState.ENTERED, 6, 0, 0)
     assert result.by_state == {MatchState.MATCHED: 5, MatchState.UNOWNED_FEE: 1}
     (paid,) = sql("SELECT account, payout_ref, state::text, net, amount, bank_reference FROM payouts")
-    assert (paid.account, paid.payout_ref, paid.state, str(paid.net)) == ("TulipShopECOM", "41", "reconciled", "90.09")
+    assert (paid.account, paid.payout_ref, paid.state, str(paid.net)) == (
+        "TulipShopECOM",
+        "41 EUR",
+        "reconciled",
+        "90.09",
+    )
 
 
 def test_a_report_that_is_made_anew_with_more_columns_changes_nothing(settlements: Settlements, sql: Sql) -> None:
@@ -70,3 +75,14 @@ def test_a_cent_a_line_twice_and_one_too_few_are_held(settlements: Settlements, 
     assert sql("SELECT FROM balance_entries") == []
 
     assert entered(settlements, csv_of(rows)).state is FileState.ENTERED
+
+
+def test_a_batch_that_is_issued_again_with_another_currency_keeps_its_first(settlements: Settlements, sql: Sql) -> None:
+    euros = [settled(1), payout("98.90")]
+    entered(settlements, csv_of(euros))
+    dollars = {"gross_currency": "USD", "net_currency": "USD"}
+    more = [settled(2, "20", "20", **dollars), payout("20", net_currency="USD", modification_reference="dollars")]
+    again = entered(settlements, csv_of([*euros, *more]))
+
+    assert (again.state, again.new, again.known, again.withdrawn) == (FileState.ENTERED, 1, 1, 0)
+    assert [row.payout_ref for row in sql("SELECT payout_ref FROM payouts ORDER BY payout_ref")] == ["41 EUR", "41 USD"]

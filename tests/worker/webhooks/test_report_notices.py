@@ -136,6 +136,30 @@ def test_of_many_the_newest_count_and_verified_ones_come_first(sql: Sql, settlem
     assert named(settlements, 1) == found[:1]
 
 
+def test_many_of_another_provider_hide_none(sql: Sql, settlements: psycopg.Connection[Any]) -> None:
+    insert(sql, adyen.batch(report()))
+    sql(
+        """INSERT INTO webhook_deliveries (provider, body, state, processed_at, next_attempt_at)
+        SELECT 'stripe', '{}', 'rejected', now(), NULL FROM generate_series(1, 3000)"""
+    )
+    assert named(settlements) == [(f"{adyen.MERCHANT}/{FILE}", False)]
+
+
+def test_names_that_anybody_may_have_sent_take_turns(sql: Sql, settlements: psycopg.Connection[Any]) -> None:
+    insert(sql, adyen.batch(report("settlement_detail_report_2026_11_27.csv")))
+    for number in range(40):
+        insert(sql, adyen.batch(report(f"settlement_detail_report_batch_{number}.csv")))
+    real = f"{adyen.MERCHANT}/settlement_detail_report_2026_11_27.csv"
+    begun = datetime.now(UTC)
+    turns = [
+        list(notices(settlements, provider="adyen", now=begun + timedelta(hours=hour), fetched_at=None))[:8]
+        for hour in range(100)
+    ]
+    assert any(real in turn for turn in turns)
+    assert len({name for turn in turns for name in turn}) == 41
+    assert all(len(set(turn)) == 8 for turn in turns)
+
+
 def test_older_ones_and_other_providers_and_other_states_are_left_out(
     sql: Sql, settlements: psycopg.Connection[Any]
 ) -> None:

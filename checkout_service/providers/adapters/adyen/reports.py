@@ -44,7 +44,7 @@ def read_report(file: BinaryIO, *, name: str, account: str) -> Report:
     """Read a settlement details report; ``account`` is the merchant account that it has to be of, '' for any.
 
     It is read twice: for the net currencies of its batches, and for its lines. ``payout_ref`` is the number of the
-    batch; where a batch has several net currencies, with the currency behind it. Raises UnreadableReportError.
+    batch with its net currency behind it ("41 EUR"), since another one may come to it. Raises UnreadableReportError.
     """
     _, columns, rows = _opened(file)
     batches = _currencies(columns, rows, account)
@@ -135,7 +135,8 @@ class _Reading:
         if not type_ or len(type_) > LONGEST_NAME or not type_.isprintable():
             raise UnreadableReportError("Type is no word", line=line)
         batch = self._batches.get((merchant, number, currency)) or self._batch(line, merchant, number, currency)
-        kind, about, of_payment, is_checked = row_type = TYPES.get(type_, UNKNOWN)
+        row_type = TYPES.get(type_, UNKNOWN)
+        of_payment, is_checked = row_type.of_payment, row_type.is_checked
         gross = rate = None
         try:
             net = amount(credit) - amount(debit)
@@ -154,12 +155,15 @@ class _Reading:
                 fee,
                 amount(charged[4]),
                 amount(charged[5]),
+                sum(1 for each in charged[:5] if each),
             )
         except NoAmountError:
             self._refuse_amount(line, debit, credit, gross_debit, gross_credit, rate_there, *charged)
         if debit and credit and amount(debit) and amount(credit):
             self._fault(line, "Net Debit and Net Credit are both filled")
         if type_ == PAYOUT:
+            if net > ZERO:
+                self._fault(line, "MerchantPayout is on the credit side")
             batch.amount -= net
             batch.issued_at = max(batch.issued_at or occurred, occurred)
             if modification and _text(modification) not in batch.texts:
@@ -172,6 +176,7 @@ class _Reading:
             found = fee
             self._fault(line, "gross by the rate less fees is not net")
         is_named = of_payment or (row_type is UNKNOWN and psp_ref != "")
+        kind, about = row_type.meaning(net if gross is None else gross)
         # By place: a file has a million of them.
         return ReportLine(
             line,
@@ -227,7 +232,7 @@ class _Reading:
                 raise UnreadableReportError("Net Currency is empty", line=line)
             (only,) = currencies
             return self._batches.get((merchant, number, only)) or self._batch(line, merchant, number, only)
-        payout_ref = number if len(currencies) == 1 else f"{number} {currency}"
+        payout_ref = f"{number} {currency}"
         batch = _Batch(merchant, currency, payout_ref, f"batch {payout_ref}")
         self._batches[merchant, number, currency] = batch
         return batch

@@ -18,9 +18,9 @@ import httpx
 
 from checkout_service.providers.adapters.adyen.reports import read_report
 from checkout_service.providers.adapters.adyen.reports_options import first_batches, merchant_accounts
-from checkout_service.providers.base import ProviderRefusedError
+from checkout_service.providers.base import Decline, ProviderError, ProviderRefusedError
 from checkout_service.providers.downloads import download
-from checkout_service.providers.reports import FetchContext, Report
+from checkout_service.providers.reports import FetchContext, NotFetched, Report, UnreadableReportError
 from checkout_service.providers.transport import basic
 from checkout_service.settings.provider_accounts import Account
 
@@ -36,18 +36,21 @@ MOST_REQUESTS: Final = 60
 MOST_NOTICES: Final = 8
 """Of all of them in one fetch: anybody may have sent those."""
 
+MOST_AGAIN: Final = 2
+"""Of those the ones that are entered already: they may have been made anew, and may have half a gigabyte."""
+
 MOST_BEYOND: Final = 200
 """Batches behind one that is missing."""
 
 
-def fetch_reports(context: FetchContext) -> Iterator[Report]:
+def fetch_reports(context: FetchContext) -> Iterator[Report | NotFetched]:
     """What is new of each merchant account, by its options (``spec.py``).
 
     The cursor is JSON: by merchant account the last batch before the first that is missing, and those behind that. A
     report's name begins with its merchant account, since each counts its own batches: "TulipShopECOM/…_batch_41.csv",
     and so do ``context.notices``. ``since`` begins with the last batch and goes back until one is older.
 
-    Raises ProviderUnavailableError, ProviderRefusedError and UnreadableReportError. At the end it is refused that a
+    What of one report fails is NotFetched, and keeps no other one. At the end it is refused that a
     batch is missing while a later one is there: somebody has to have its report made.
     """
     accounts = merchant_accounts(context.account.option("reports_accounts") or "")
@@ -59,7 +62,11 @@ def fetch_reports(context: FetchContext) -> Iterator[Report]:
                 yield from source.backwards(account)
             yield from source.by_number(account)
         yield from source.noticed()
-    missing = [f"batch {(place.last or 0) + 1} of {account}" for account, place in places.items() if place.beyond]
+    missing = [
+        f"batch {(place.last or 0) + 1} of {account}"
+        for account, place in places.items()
+        if place.beyond and ((place.last or 0) + 1) not in source.failed[account]
+    ]
     if missing:
         raise ProviderRefusedError(
             f"no report of {', '.join(missing)}, while a later one is there: have it made in the Customer Area, or set "
@@ -96,8 +103,10 @@ class _Source:
         self._places = places
         self._host = (context.account.option("reports_host") or "").rstrip("/")
         self._headers = _credentials(context.account)
+        self.failed: dict[str, set[int]] = {account: set() for account in places}
+        """Batches whose reports could not be had, or not be read."""
 
-    def by_number(self, account: str) -> Iterator[Report]:
+    def by_number(self, account: str) -> Iterator[Report | NotFetched]:
         """The next batches, until there are none for some numbers."""
         place = self._places[account]
         if place.last is None:
@@ -115,43 +124,68 @@ class _Source:
             requests += 1
             absent += 1
             for report in self._fetched(account, name, number):
-                absent = 0
+                if isinstance(report, Report) or isinstance(report.error, UnreadableReportError):
+                    absent = 0
                 yield report
+                if isinstance(report, NotFetched) and _is_of_all(report.error):
+                    return
 
-    def noticed(self) -> Iterator[Report]:
+    def noticed(self) -> Iterator[Report | NotFetched]:
         """What webhooks named, the earliest batch first, so that it is the beginning where there is none."""
         known: dict[tuple[int, str, str], None] = {}
+        again = 0
         for notice in self._context.notices:
             account, _, name = notice.partition("/")
             found = FILE.fullmatch(name)
-            if found is not None and account in self._places and len(known) < MOST_NOTICES:
-                known[int(found[1] or 0), account, name] = None
+            if found is None or account not in self._places or len(known) == MOST_NOTICES:
+                continue
+            key = int(found[1] or 0), account, name
+            if key in known:
+                continue
+            if self._context.is_entered(notice):
+                again += 1
+                if again > MOST_AGAIN:
+                    continue
+            known[key] = None
         for number, account, name in sorted(known):
             yield from self._fetched(account, name, number)
 
-    def backwards(self, account: str) -> Iterator[Report]:
+    def backwards(self, account: str) -> Iterator[Report | NotFetched]:
         """From the last batch back, as long as they have a line since then."""
         since, last = self._context.since, self._places[account].last
         for number in range(last or 0, max(0, (last or 0) - MOST_REQUESTS), -1):
             is_older = True
             for report in self._fetched(account, f"settlement_detail_report_batch_{number}.csv", number):
                 yield report
+                if isinstance(report, NotFetched):
+                    is_older = _is_of_all(report.error)
+                    continue
                 made = [payout.issued_at for payout in report.payouts if payout.issued_at is not None]
                 is_older = bool(made) and since is not None and max(made) < since
             if is_older:
                 return
 
-    def _fetched(self, account: str, name: str, number: int) -> Iterator[Report]:
+    def _fetched(self, account: str, name: str, number: int) -> Iterator[Report | NotFetched]:
         """The report, while it is on disk; nothing where there is none of this name."""
         url = f"{self._host}/reports/download/MerchantAccount/{quote(account, safe='')}/{quote(name, safe='')}"
         with TemporaryFile(prefix="checkout-report-") as file:
-            if not download(self._client, url, headers=self._headers, into=file):
+            try:
+                if not download(self._client, url, headers=self._headers, into=file):
+                    return
+                report = read_report(file, name=f"{account}/{name}", account="")
+            except (ProviderError, UnreadableReportError) as error:
+                self.failed[account].add(number)
+                yield NotFetched(name=f"{account}/{name}", error=error)
                 return
-            report = read_report(file, name=f"{account}/{name}", account="")
             if number:
                 self._places[account].note(number)
                 report.cursor = _cursor(self._places)
             yield report
+
+
+def _is_of_all(error: Exception) -> bool:
+    """Whether no other report of the merchant account can be had either."""
+    return isinstance(error, ProviderRefusedError) and error.reason is Decline.CREDENTIALS
 
 
 def _credentials(account: Account) -> dict[str, str]:

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO, Final
 from checkout_service.providers.adapters.mollie.reports_api import ReportsApi
 from checkout_service.providers.adapters.mollie.reports_balance import Transfers
 from checkout_service.providers.adapters.mollie.reports_settlement import SettlementReading
-from checkout_service.providers.base import UnreadableError
+from checkout_service.providers.base import Decline, ProviderRefusedError, UnreadableError
 from checkout_service.providers.fields import moment_of, text
-from checkout_service.providers.reports import FetchContext, Report, UnreadableReportError
+from checkout_service.providers.reports import FetchContext, NotFetched, Report, UnreadableReportError
 
 FIRST: Final = timedelta(days=93)
 """A first fetch reaches so far back, where nobody says since when."""
@@ -53,7 +53,7 @@ def refuse_file(file: BinaryIO, *, name: str, account: str) -> Report:
     raise UnreadableReportError(_NOT_READ)
 
 
-def fetch_settlements(context: FetchContext) -> Iterator[Report]:
+def fetch_settlements(context: FetchContext) -> Iterator[Report | NotFetched]:
     """A Report a settlement that is closed, the oldest first, since ``since`` or the cursor (RFC 3339).
 
     Raises the errors of a call, and UnreadableReportError.
@@ -63,12 +63,7 @@ def fetch_settlements(context: FetchContext) -> Iterator[Report]:
         transfers = Transfers(api)
         for settlement in reversed(_listed(api, _begin(context))):
             if not context.is_entered(settlement.name):
-                whole = api.call(f"/settlements/{settlement.ref}")
-                if whole.get("id") != settlement.ref:
-                    raise UnreadableReportError("the answer is about another settlement")
-                report = SettlementReading(whole, api, transfers).report(settlement.name)
-                report.cursor = settlement.cursor
-                yield report
+                yield _report(settlement, api, transfers)
     except UnreadableError as error:
         raise UnreadableReportError(str(error)) from error
 
@@ -78,6 +73,24 @@ class _Listed:
     ref: str
     name: str
     cursor: str
+
+
+def _report(settlement: _Listed, api: ReportsApi, transfers: Transfers) -> Report | NotFetched:
+    """One settlement. Raises the errors of a call that no other settlement would be spared."""
+    try:
+        whole = api.call(f"/settlements/{settlement.ref}")
+        if whole.get("id") != settlement.ref:
+            error = UnreadableReportError("the answer is about another settlement")
+            return NotFetched(name=settlement.name, error=error)
+        report = SettlementReading(whole, api, transfers).report(settlement.name)
+    except (UnreadableError, UnreadableReportError) as unreadable:
+        return NotFetched(name=settlement.name, error=UnreadableReportError(str(unreadable)))
+    except ProviderRefusedError as refused:
+        if refused.reason is Decline.CREDENTIALS:
+            raise
+        return NotFetched(name=settlement.name, error=refused)
+    report.cursor = settlement.cursor
+    return report
 
 
 def _begin(context: FetchContext) -> datetime:

@@ -44,8 +44,8 @@ _MOST_FAULTS: Final = 20
 _BALANCE: Final = re.compile(r"bal_[0-9A-Za-z]{1,60}")
 
 _LISTS: Final = {
-    "payments": (EntryKind.CAPTURE, EntryKind.CAPTURE, Subject.CAPTURE),
-    "captures": (EntryKind.CAPTURE, EntryKind.CAPTURE, Subject.CAPTURE),
+    "payments": (EntryKind.CAPTURE, EntryKind.UNKNOWN, Subject.CAPTURE),
+    "captures": (EntryKind.CAPTURE, EntryKind.UNKNOWN, Subject.CAPTURE),
     "refunds": (EntryKind.REFUND_FAILURE, EntryKind.REFUND, Subject.REFUND),
     "chargebacks": (EntryKind.DISPUTE_REVERSAL, EntryKind.DISPUTE, Subject.DISPUTE),
 }
@@ -150,6 +150,7 @@ class SettlementReading:
         ref = text(item, "id")
         amount, currency = money_of(item, "amount")
         gross = self._settled(item, name, amount, currency)
+        kind = came if gross >= ZERO else went
         is_back = about is not Subject.CAPTURE and gross > ZERO
         is_payment = name == "payments"
         local = text(item, next((time for time in _times(name, is_back=is_back) if item.get(time)), "createdAt"))
@@ -161,7 +162,7 @@ class SettlementReading:
             # What came back has its first name, and is another movement.
             entry_ref=f"{ref}:back" if is_back else ref,
             is_made=False,
-            kind=came if gross >= ZERO else went,
+            kind=kind,
             provider_type=name.removesuffix("s"),
             gross=gross,
             occurred_at=moment_of(local),
@@ -169,7 +170,7 @@ class SettlementReading:
             customer_amount=abs(amount) if gross >= ZERO else -abs(amount),
             customer_currency=currency,
             rate=round(abs(gross / amount), 10) if amount and currency != self._currency else None,
-            about=about,
+            about=Subject.NONE if kind is EntryKind.UNKNOWN else about,
             subject_ref=ref,
             payment_ref=ref if is_payment else text(item, "paymentId"),
             merchant_ref=str(ours) if ours else "",

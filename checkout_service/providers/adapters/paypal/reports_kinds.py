@@ -66,9 +66,9 @@ _CODES: Final = {
     # Booked and released before the chargeback itself, so these take nothing of a dispute's amount.
     "T1110": _either(EntryKind.RESERVE),
     "T1111": _either(EntryKind.RESERVE),
-    "T1201": _DISPUTE,
-    "T1202": _DISPUTE,
-    "T1205": _DISPUTE,
+    "T1201": _Ways(EntryKind.UNKNOWN, EntryKind.DISPUTE),  # a chargeback
+    "T1202": _Ways(EntryKind.DISPUTE_REVERSAL, EntryKind.UNKNOWN),  # it was taken back
+    "T1205": _Ways(EntryKind.DISPUTE_REVERSAL, EntryKind.UNKNOWN),  # PayPal paid for it
     "T1207": _DISPUTE,
     "T1208": _DISPUTE,
 }

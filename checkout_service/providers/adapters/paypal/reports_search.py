@@ -38,7 +38,7 @@ class NotLoadedError(ProviderRefusedError):
 class Window:
     """What was listed: ``rows`` are its ``transaction_info``, all updated within ``begin`` and ``end``, both inclusive.
 
-    ``loaded_until`` is how far PayPal's data go; None where it does not say.
+    ``total`` is how many PayPal counts. ``loaded_until`` is how far PayPal's data go; None where it does not say.
     """
 
     account: str
@@ -46,6 +46,7 @@ class Window:
     end: datetime
     loaded_until: datetime | None
     rows: Sequence[dict[str, Any]]
+    total: int
 
 
 class Search:
@@ -86,6 +87,7 @@ class Search:
             end=min([end, *ends]),
             loaded_until=moment_of(refreshed) if refreshed else None,
             rows=[nested(row, "transaction_info") for row in rows],
+            total=total,
         )
 
     def _page(self, begin: datetime, end: datetime, number: int) -> dict[str, Any]:

@@ -34,6 +34,8 @@ _MAJOR: Final = (
     "report (STL-….CSV), or fetch"
 )
 
+_JSON: Final = "this is JSON, as PayPal's API answers, which is not imported: fetch reads it from there"
+
 _RENAMED: Final = (
     "a settlement report is read under the name that PayPal gives it, STL-yyyymmdd.NN.VVV.CSV: which part of a report "
     "it is stands inside in rows RH and FH alone, whose fields are not documented"
@@ -58,6 +60,8 @@ def read_settlement_report(file: BinaryIO, *, name: str, account: str) -> Report
     """
     found = _NAME.fullmatch(name)
     if found is None:
+        if name.casefold().endswith(".json") or file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"{", b"["}:
+            raise UnreadableReportError(_JSON)
         raise UnreadableReportError(_MAJOR if _MAJOR_NAME.search(name) else _RENAMED)
     rows = Rows(file)
     each = iter(rows)

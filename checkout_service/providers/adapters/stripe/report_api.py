@@ -23,7 +23,14 @@ from checkout_service.providers.adapters.stripe.report_payouts import MOST_PAYOU
 from checkout_service.providers.adapters.stripe.report_places import Place, read_place
 from checkout_service.providers.adapters.stripe.report_rows import Faults, Seen
 from checkout_service.providers.fields import unix_moment_of
-from checkout_service.providers.reports import FetchContext, Report, ReportLine, ReportPayout, UnreadableReportError
+from checkout_service.providers.reports import (
+    FetchContext,
+    NotFetched,
+    Report,
+    ReportLine,
+    ReportPayout,
+    UnreadableReportError,
+)
 from checkout_service.settlement_words import EntryKind, PayoutStatus
 
 LISTED_AGAIN: Final = timedelta(days=14)
@@ -45,7 +52,7 @@ _PAYOUTS: Final = "payouts"
 _FORM: Final = "balance_transactions"
 
 
-def fetch(context: FetchContext) -> Iterator[Report]:
+def fetch(context: FetchContext) -> Iterator[Report | NotFetched]:
     """What is new: a report for each payout with its lines, the oldest first, then one of the payouts alone.
 
     That one has how far each payout is, and ``cursor``. Where a payout is one that nobody can list, what came and went
@@ -58,7 +65,8 @@ def fetch(context: FetchContext) -> Iterator[Report]:
     place = None if context.cursor is None else read_place(context.cursor)
     known = None if place is None else datetime.fromtimestamp(place.payouts, UTC) - LISTED_AGAIN
     since = context.since or known or context.now - AT_FIRST
-    listed = _payouts(pages, since, live)
+    listed, unreadable = _payouts(pages, since, live)
+    yield from unreadable
     unread: list[_Listed] = []
     for one in reversed(listed):
         if not one.is_whole or context.is_entered(report_name(one.payout.payout_ref)):
@@ -94,15 +102,20 @@ class _Listed(NamedTuple):
     own_refs: frozenset[str]
 
 
-def _payouts(pages: Pages, since: datetime, live: bool | None) -> list[_Listed]:
-    """The payouts since then, the newest first."""
+def _payouts(pages: Pages, since: datetime, live: bool | None) -> tuple[list[_Listed], list[NotFetched]]:
+    """The payouts since then, the newest first, and those that cannot be read."""
     query = {"created": {"gte": int(since.timestamp())}, "expand": ["data.failure_balance_transaction"]}
     found: dict[str, _Listed] = {}
+    unreadable: list[NotFetched] = []
     for each in pages.objects(lambda stripe, sent: stripe.payouts.list(sent), query, MOST_PAYOUTS // PAGE):
         if live is not None and each.get("livemode") is not live:
             raise UnreadableReportError("a payout is of the other mode than the key")
-        with readable():
-            payout, created = payout_of(each, account=""), unix_moment_of(each.get("created"))
+        try:
+            with readable():
+                payout, created = payout_of(each, account=""), unix_moment_of(each.get("created"))
+        except UnreadableReportError as error:
+            unreadable.append(NotFetched(name=_PAYOUTS, error=error))
+            continue
         if payout.payout_ref in found:
             raise UnreadableReportError("a payout is in Stripe's list twice")
         own = (each.get("balance_transaction"), each.get("failure_balance_transaction"))
@@ -112,7 +125,7 @@ def _payouts(pages: Pages, since: datetime, live: bool | None) -> list[_Listed]:
             is_whole=payout.itemized and each.get("reconciliation_status") == "completed",
             own_refs=frozenset(optional_id_of(ref) for ref in own if ref is not None),
         )
-    return list(found.values())
+    return list(found.values()), unreadable
 
 
 def _next(listed: Sequence[_Listed], unread: Sequence[_Listed], now: datetime) -> int:

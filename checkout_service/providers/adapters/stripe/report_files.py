@@ -54,8 +54,11 @@ _INSTEAD: Final = f"import {_RECONCILIATION} and {_PAYOUTS}"
 def read(file: BinaryIO, *, name: str, account: str) -> Report:
     """A report of Stripe's from its CSV file; see ``checkout_service.providers.reports.ReadReport``.
 
-    Times are UTC. Amounts are major units, signed as they move the balance.
+    Times are UTC. Amounts are major units, signed as they move the balance. Neither file nor API says which account it
+    is of, so ``account`` has to be '': under another name the same movements would be others.
     """
+    if account:
+        raise UnreadableReportError("a file of Stripe's does not say its account, so none can be given (--account)")
     rows = Rows(file)
     names = frozenset(rows.header)
     if {"payout_id", "payout_status"} <= names:
