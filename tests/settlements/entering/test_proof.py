@@ -271,3 +271,28 @@ def test_a_payout_of_nothing_is_made_of_what_comes_to_nothing(settlements: Settl
     )
 
     assert payouts(sql) == {"batch_1": "reconciled"}
+
+
+def test_what_was_accepted_is_one_amount_and_no_other(settlements: Settlements, sql: Sql) -> None:
+    held = _enter(settlements, LINES[:3])
+    accept(settlements, held.file_id, operator="ada", why="a fee is on the way")
+    assert sql("SELECT net FROM payouts")[0].net == Decimal("61.80")
+    for amount, state in (("5000", "open"), ("56.80", "unmatched"), ("0.01", "open")):
+        enter(settlements, report([], payouts=[payout("po_1", amount)], sections=[]), provider=PROVIDER, account="")
+
+        assert payouts(sql) == {"po_1": state}
+
+
+def test_what_was_accepted_without_its_payout_says_nothing_of_the_payouts_amount(
+    settlements: Settlements, sql: Sql
+) -> None:
+    lines = [line(EntryKind.TRANSFER, "10", ref="t1", payout_ref="po_1")]
+    held = enter(
+        settlements, report(lines, sections=[section("po_1", of_payout="po_1")]), provider=PROVIDER, account=""
+    )
+    accept(settlements, held.file_id, operator="ada", why="its payout is listed nowhere")
+
+    for amount, state in (("12.34", "open"), ("10", "reconciled")):
+        enter(settlements, report([], payouts=[payout("po_1", amount)], sections=[]), provider=PROVIDER, account="")
+
+        assert payouts(sql) == {"po_1": state}

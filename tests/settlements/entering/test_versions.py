@@ -180,3 +180,20 @@ def test_the_first_entry_of_an_account_only_becomes_an_earlier_one(settlements: 
 
     [row] = sql("SELECT provider, account, first_entry_at, cursor FROM settlement_accounts")
     assert tuple(row) == (PROVIDER, "", NOW - timedelta(days=9), "after 1")
+
+
+@pytest.mark.parametrize("status", [PayoutStatus.CANCELED, PayoutStatus.FAILED])
+def test_a_payout_that_came_to_nothing_is_neither_open_nor_reconciled(
+    settlements: Settlements, sql: Sql, status: PayoutStatus
+) -> None:
+    listed = [payout("po_1", "10", status=status), payout("po_2", "10", status=status, itemized=False)]
+
+    enter(settlements, report([], payouts=listed, sections=[]), provider=PROVIDER, account="")
+
+    assert payouts(sql) == {"po_1": "void", "po_2": "void"}
+    assert sql("SELECT count(*) AS n FROM payouts WHERE reconciled_at IS NOT NULL")[0].n == 0
+    assert sql("SELECT count(*) AS n FROM events WHERE type = 'payout.reconciled'")[0].n == 0
+
+    enter(settlements, whole("po_1", [line(EntryKind.TRANSFER, "10", ref="t1")]), provider=PROVIDER, account="")
+
+    assert payouts(sql) == {"po_1": "reconciled", "po_2": "void"}
