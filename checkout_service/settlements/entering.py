@@ -16,7 +16,7 @@ from checkout_service.commands.models import Action
 from checkout_service.providers.reports import Report
 from checkout_service.settlement_words import FileState
 from checkout_service.settlements.auditing import audit
-from checkout_service.settlements.booking import begin, book, lock, residues_to_json
+from checkout_service.settlements.booking import begin, book, hold, lock, residues_to_json
 from checkout_service.settlements.entered import (
     Entered,
     NotHeldError,
@@ -34,8 +34,6 @@ _KNOWN: Final = """
 """
 
 _BY_ID: Final = "SELECT provider, name, state::text, rows, faults FROM settlement_files WHERE id = %(file)s"
-
-_HOLD: Final = "UPDATE settlement_files SET residues = %(residues)s, updated_at = now() WHERE id = %(file)s"
 
 # A row with a name that another one has cannot be told from it; one that does not add up by itself is no movement.
 _UNENTERABLE: Final = """
@@ -140,5 +138,5 @@ def _enter(
     residues = prove(cursor, file_id)
     if not faults and not residues:
         return book(cursor, file_id, provider=provider, rows=spool.rows)
-    cursor.execute(_HOLD, {"file": file_id, "residues": residues_to_json(residues)})
+    hold(cursor, file_id, residues)
     return Entered(file_id=file_id, state=FileState.HELD, rows=spool.rows, residues=residues, faults=faults)
