@@ -46,6 +46,21 @@ _UNENTERABLE: Final = """
         WHERE several.account = line.account AND several.entry_ref = line.entry_ref))
 """
 
+# A payout is of one amount and one currency.
+_TWO_PAYOUTS: Final = """
+    WITH listed AS (
+        SELECT payout.* FROM settlement_files AS file, jsonb_to_recordset(file.payouts)
+            AS payout (account text, payout_ref text, amount numeric, currency text)
+        WHERE file.id = %(file)s
+    )
+    (SELECT payout_ref FROM listed GROUP BY account, payout_ref HAVING count(DISTINCT (amount, currency)) > 1)
+    UNION ALL
+    (SELECT listed.payout_ref FROM listed JOIN payouts AS known ON known.provider = %(provider)s
+        AND known.account = listed.account AND known.payout_ref = listed.payout_ref
+    WHERE known.currency <> listed.currency)
+    LIMIT 1
+"""
+
 _CURSOR: Final = """
     INSERT INTO settlement_accounts (provider, account, cursor) VALUES (%(provider)s, %(account)s, %(cursor)s)
     ON CONFLICT (provider, account) DO UPDATE SET cursor = excluded.cursor, updated_at = now()
@@ -86,7 +101,8 @@ def enter(
 def accept(connection: psycopg.Connection[Any], file_id: UUID, *, operator: str, why: str) -> Entered:
     """Enter a file that is held, as it is: an operator has seen what does not add up. Writes the audit.
 
-    Raises UnknownFileError, NotHeldError, psycopg.Error, and UnenterableError where lines contradict each other.
+    Raises UnknownFileError, NotHeldError, psycopg.Error, and UnenterableError where lines contradict each other, or
+    what is known of a payout.
     """
     with connection.transaction(), connection.cursor() as cursor:
         begin(cursor)
@@ -100,6 +116,10 @@ def accept(connection: psycopg.Connection[Any], file_id: UUID, *, operator: str,
         [[line]] = cursor.execute(_UNENTERABLE, {"file": file_id}).fetchall()
         if line is not None:
             raise UnenterableError(f"line {line} of {name} contradicts itself, or another line of the same name")
+        if two := cursor.execute(_TWO_PAYOUTS, {"file": file_id, "provider": provider}).fetchone():
+            raise UnenterableError(
+                f"{name} lists payout {two[0]} with two amounts, or with another currency than before"
+            )
         # Its payout may have come since.
         residues = prove(cursor, file_id)
         entered = book(cursor, file_id, provider=provider, rows=rows, residues=residues, operator=operator, why=why)

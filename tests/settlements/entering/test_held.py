@@ -68,7 +68,9 @@ def test_two_exports_of_stripe_wait_for_their_payouts(settlements: Settlements, 
     assert sorted(_states(sql)) == ["entered", "entered", "superseded"]
 
 
-def test_a_file_that_is_accepted_takes_the_place_of_another_and_of_its_lines(settlements: Settlements, sql: Sql) -> None:
+def test_a_file_that_is_accepted_takes_the_place_of_another_and_of_its_lines(
+    settlements: Settlements, sql: Sql
+) -> None:
     lines = [
         line(EntryKind.TRANSFER, "10", ref="t1", payout_ref="po_1"),
         line(EntryKind.TRANSFER, "5", ref="t2", payout_ref="po_1"),

@@ -296,3 +296,25 @@ def test_what_was_accepted_without_its_payout_says_nothing_of_the_payouts_amount
         enter(settlements, report([], payouts=[payout("po_1", amount)], sections=[]), provider=PROVIDER, account="")
 
         assert payouts(sql) == {"po_1": state}
+
+
+@pytest.mark.parametrize("known", [[payout("po_1", "15")], []])
+def test_a_payout_of_two_currencies_or_amounts_is_accepted_by_nobody(
+    settlements: Settlements, sql: Sql, known: list[Any]
+) -> None:
+    enter(settlements, report([], payouts=known, sections=[], name="known"), provider=PROVIDER, account="")
+    lines = [line(EntryKind.TRANSFER, "1000", ref="t1", payout_ref="po_1", currency="JPY")]
+    listed = [payout("po_1", "1000", currency="JPY"), *([] if known else [payout("po_1", "15")])]
+    held = enter(
+        settlements,
+        report(lines, payouts=listed, sections=[section("po_1", of_payout="po_1")]),
+        provider=PROVIDER,
+        account="",
+    )
+    assert len(held.faults) == 1
+
+    with pytest.raises(UnenterableError, match="lists payout po_1 with two amounts, or with another currency"):
+        accept(settlements, held.file_id, operator="ada", why="")
+
+    assert payouts(sql) == ({"po_1": "open"} if known else {})
+    assert sql("SELECT count(*) AS n FROM audit")[0].n == 0
