@@ -79,8 +79,9 @@ def enter(
     """Read the report to its end and enter it, or hold it; a transaction of its own.
 
     ``connection`` is one of the role of settlements, in autocommit. ``account`` is the one that the report was read
-    for, '' where the report says it. ``progress`` is called each second with the number of lines read. The same bytes
-    again change nothing. Raises UnreadableReportError, FileOfAnotherError, psycopg.Error, and OSError where there is
+    for, '' where the report says it. ``operator`` is the person who has it entered, for the audit, None where nobody
+    does. ``progress`` is called each second with the number of lines read. The same bytes again change nothing, unless
+    they are held: they are read anew, since the reader, or what is known of payouts, may be another by now. Raises UnreadableReportError, FileOfAnotherError, psycopg.Error, and OSError where there is
     no room for the lines; after any error, and after KeyboardInterrupt, nothing of it is there.
     """
     [[file_id]] = connection.execute("SELECT uuidv7()").fetchall()
@@ -90,9 +91,16 @@ def enter(
         with connection.transaction(), connection.cursor() as cursor:
             begin(cursor)
             lock(cursor)
-            entered = _known(cursor, report, provider=provider, account=account) or _enter(
-                cursor, report, spool, file_id=file_id, provider=provider, account=account
-            )
+            known = _known(cursor, report, provider=provider, account=account)
+            if known is not None and known.state is not FileState.HELD:
+                entered = known
+            else:
+                entered = _enter(
+                    cursor, report, spool, file_id=file_id, provider=provider, account=account, known=known
+                )
+            if operator is not None and not entered.is_known:
+                details = {"name": report.name, "provider": provider, "state": entered.state.value}
+                audit(cursor, Action.ENTER_FILE, subject=entered.file_id, operator=operator, why="", details=details)
             if report.cursor is not None:
                 cursor.execute(_CURSOR, {"provider": provider, "account": account, "cursor": report.cursor})
             return entered
@@ -152,11 +160,26 @@ def _known(cursor: psycopg.Cursor[Any], report: Report, *, provider: str, accoun
 
 
 def _enter(
-    cursor: psycopg.Cursor[Any], report: Report, spool: Spool, *, file_id: UUID, provider: str, account: str
+    cursor: psycopg.Cursor[Any],
+    report: Report,
+    spool: Spool,
+    *,
+    file_id: UUID,
+    provider: str,
+    account: str,
+    known: Entered | None,
 ) -> Entered:
-    faults = stage(cursor, report, spool, file_id=file_id, provider=provider, account=account)
+    held = None if known is None else known.file_id
+    faults = stage(cursor, report, spool, file_id=file_id, provider=provider, account=account, held=held)
+    file_id = held or file_id
     residues = prove(cursor, file_id)
     if not faults and not residues:
         return book(cursor, file_id, provider=provider, rows=spool.rows)
     hold(cursor, file_id, residues)
-    return Entered(file_id=file_id, state=FileState.HELD, rows=spool.rows, residues=residues, faults=faults)
+    is_known = known is not None and (known.rows, list(known.residues), list(known.faults)) == (
+        *(spool.rows, list(residues)),
+        list(faults),
+    )
+    return Entered(
+        file_id=file_id, state=FileState.HELD, is_known=is_known, rows=spool.rows, residues=residues, faults=faults
+    )

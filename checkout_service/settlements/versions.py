@@ -13,7 +13,10 @@ from uuid import UUID
 import psycopg
 
 MANY: Final = 10_000
-"""New entries after which the table is looked at anew; fewer change no plan."""
+"""New entries after which the table is looked at anew, however many files brought them; fewer change no plan."""
+
+MANY_PAYOUTS: Final = 1000
+"""Payouts of one file after which theirs is."""
 
 # A file of payouts may not know which of them nobody can itemize, and an API does: what was once said stays. An older
 # listing, entered later, has an amount that is none any more.
@@ -176,6 +179,12 @@ _OF_FRESH: Final = """
 """
 
 
+# What files before this one brought since.
+_UNSEEN: Final = """
+    SELECT coalesce(sum(n_mod_since_analyze), 0) FROM pg_stat_user_tables WHERE relid = 'balance_entries'::regclass
+"""
+
+
 @dataclass(slots=True, kw_only=True)
 class Versions:
     """What came of a file's lines, as numbers of entries, and which payouts that touched.
@@ -207,9 +216,12 @@ def make_entries(cursor: psycopg.Cursor[Any], file_id: UUID, *, provider: str, r
     new = max(cursor.rowcount, 0)
     cursor.execute(_ACCOUNTS, values)
     cursor.execute(_CLEAR, values)
-    if new >= MANY:
+    [[before]] = cursor.execute(_UNSEEN).fetchall()
+    if new + before >= MANY:
         cursor.execute("ANALYZE balance_entries")
     payouts.update(touched, touched_too, _ids(cursor.execute(_OF_FRESH, {"file": file_id, "after": after})))
+    if len(payouts) >= MANY_PAYOUTS:
+        cursor.execute("ANALYZE payouts")
     return Versions(after=after, new=new, known=rows - new, withdrawn=changed + gone, payouts=payouts)
 
 

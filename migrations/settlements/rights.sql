@@ -18,7 +18,7 @@ GRANT UPDATE (file_id, section, entry_ref, kind, payout_ref, subject_ref, paymen
 ON settlement_lines TO checkout_settlements;
 -- Planned by what was put there a moment ago; and whoever changes settled money locks settlement_accounts first, so that
 -- one does at a time. An advisory lock may be held by whoever can connect.
-GRANT MAINTAIN ON settlement_lines, balance_entries, settlement_matches, settlement_accounts TO checkout_settlements;
+GRANT MAINTAIN ON settlement_lines, payouts, balance_entries, settlement_matches, settlement_accounts TO checkout_settlements;
 
 -- What persons do about settled money is written down with it.
 GRANT INSERT (key, door, operator, action, subject, why, details) ON audit TO checkout_settlements;

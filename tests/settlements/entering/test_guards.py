@@ -87,7 +87,6 @@ def test_what_is_undone_or_withdrawn_stays_so(settlements: Settlements, sql: Sql
     "statement",
     [
         "UPDATE settlement_files SET sha256 = ''",
-        "UPDATE settlement_files SET sha256 = ''",
         "UPDATE payouts SET currency = 'EUR'",
         "UPDATE balance_entries SET net = 0",
         "UPDATE settlement_matches SET state = 'matched'",
