@@ -81,8 +81,9 @@ def enter(
     ``connection`` is one of the role of settlements, in autocommit. ``account`` is the one that the report was read
     for, '' where the report says it. ``operator`` is the person who has it entered, for the audit, None where nobody
     does. ``progress`` is called each second with the number of lines read. The same bytes again change nothing, unless
-    they are held: they are read anew, since the reader, or what is known of payouts, may be another by now. Raises UnreadableReportError, FileOfAnotherError, psycopg.Error, and OSError where there is
-    no room for the lines; after any error, and after KeyboardInterrupt, nothing of it is there.
+    they are held: they are read anew, since the reader, or what is known of payouts, may be another by now.
+    Raises UnreadableReportError, FileOfAnotherError, psycopg.Error, and OSError where there is no room for the lines;
+    after any error, and after KeyboardInterrupt, nothing of it is there.
     """
     [[file_id]] = connection.execute("SELECT uuidv7()").fetchall()
     with spooled(report, file_id=file_id, account=account, progress=progress) as spool:

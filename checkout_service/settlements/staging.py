@@ -99,7 +99,8 @@ def stage(
     """Copy the lines and make the file's row; what of it contradicts itself, in words.
 
     ``held`` names the file of the same bytes that is held already: it takes these lines in place of those that it has.
-    ``file_id`` is what the spool calls them by. Equal rows without a name of their own are numbered. To be called within a transaction. Raises psycopg.Error.
+    ``file_id`` is what the spool calls them by. Equal rows without a name of their own are
+    numbered. To be called within a transaction. Raises psycopg.Error.
     """
     with cursor.copy(_COPY) as copy:
         while piece := spool.file.read(PIECE):

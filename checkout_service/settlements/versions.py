@@ -69,10 +69,10 @@ _LINK: Final = """
         AND entry.payout_ref = payout.payout_ref AND entry.payout_id IS NULL AND entry.payout_ref <> ''
 """
 
-# Money, kind and what it is about say whether it is the same. The words around it may differ between a file and an API of
-# one provider, and so does what is not known yet. A payout that comes later is added to what is there; what else comes
-# later is another version, which keeps what was known before. A section that has all its lines takes over those that
-# came by another one: only so is seen later that one of them went.
+# Money, kind and what it is about say whether it is the same. The words around it may differ between a file and an
+# API of one provider, and so does what is not known yet. A payout that comes later is added to what is there; what
+# else comes later is another version, which keeps what was known before. A section that has all its lines takes over
+# those that came by another one: only so is seen later that one of them went.
 _MEET: Final = """
     WITH section AS MATERIALIZED (
         SELECT DISTINCT section.account, section.name FROM settlement_files AS file, jsonb_to_recordset(file.sections)
