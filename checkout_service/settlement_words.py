@@ -77,6 +77,8 @@ class PayoutState(StrEnum):
     """It adds up, and each line is matched, or needs no counterpart, or was settled by a person."""
     BY_BALANCE = "by_balance"
     """Nobody can list what it is made of: it is part of an account whose balance adds up."""
+    VOID = "void"
+    """The provider canceled it, or it failed, and nothing of it was listed: there is nothing that could add up."""
 
 
 class FileState(StrEnum):

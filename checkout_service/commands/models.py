@@ -68,6 +68,9 @@ class Action(StrEnum):
     """Stopped the ``replay`` in ``details``."""
     SIGN_IN = "sign_in"
     """Signed in at the console: ``subject`` is the id of the operator's requests; ``details`` has their ``role``."""
+    ENTER_FILE = "enter_file"
+    """Had a file of settled money read: ``subject`` is its id; ``details`` has its ``name``, ``provider`` and
+    ``state``."""
     ACCEPT_FILE = "accept_file"
     """Entered a file of settled money that does not prove itself: ``subject`` is its id; ``details`` has its ``name``
     and its ``residues``."""

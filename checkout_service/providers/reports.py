@@ -37,7 +37,9 @@ class ReportLine(NamedTuple):
     """One movement of money, as a report lists it.
 
     ``entry_ref`` is the provider's id where that is unique; else (``is_made``) it is made of the row's own names and
-    amounts, and equal ones are numbered when they are entered. ``section`` is the part of the file that proves itself
+    amounts, and equal ones are numbered when they are entered. Equal rows of two files are taken for one row that both
+    list: so what such a name is made of has the moment in it, as exact as the report says it, and two movements that
+    are not listed by one file at once must differ in it. ``section`` is the part of the file that proves itself
     with it. ``customer_amount`` is what the customer paid or got, in their currency, None where nothing says it.
     ``occurred_local`` is the source's own words for when it happened. ``payment_ref`` is what the provider calls the
     payment (or the authorisation), ``merchant_ref`` what we call it.

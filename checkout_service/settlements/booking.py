@@ -20,7 +20,7 @@ from checkout_service.settlements.proof import prove
 from checkout_service.settlements.versions import make_entries
 
 RETRIED: Final = 100
-"""Held files that are tried again after a file. The others have their turn after the next one."""
+"""Held files that are tried again with a file. The others have their turn with the next one."""
 
 _LOCK: Final = "LOCK TABLE settlement_accounts IN SHARE ROW EXCLUSIVE MODE"
 
@@ -43,31 +43,51 @@ _BY_STATE: Final = """
     WHERE id > %(after)s AND file_id = %(file)s AND undone_at IS NULL GROUP BY state
 """
 
-# About the same sections, all of which this one has as a whole: of a bank's, from the same balance to the same.
+# About the same sections, all of which this one has as a whole: of a bank's, from the same balance to the same. Nobody needs
+# the lines of those any more.
 _SUPERSEDED: Final = """
-    UPDATE settlement_files AS held SET state = 'superseded', resolved_by = %(file)s, updated_at = now()
-    FROM settlement_files AS file
-    WHERE file.id = %(file)s AND held.state = 'held' AND held.provider = file.provider AND held.id <> file.id
-        AND jsonb_array_length(held.sections) > 0 AND NOT EXISTS (
-            SELECT FROM jsonb_to_recordset(held.sections)
-                AS own (account text, name text, opening jsonb, expected jsonb)
-            WHERE NOT EXISTS (
-                SELECT FROM jsonb_to_recordset(file.sections)
-                    AS newer (account text, name text, complete boolean, opening jsonb, expected jsonb)
-                WHERE newer.account = own.account AND newer.name = own.name AND (newer.complete
-                    OR newer.opening = own.opening AND newer.expected = own.expected)))
+    WITH newer AS MATERIALIZED (
+        SELECT DISTINCT section.account, section.name, section.complete, section.opening, section.expected
+        FROM settlement_files AS file, jsonb_to_recordset(file.sections)
+            AS section (account text, name text, complete boolean, opening jsonb, expected jsonb)
+        WHERE file.id = %(file)s
+    ), own AS MATERIALIZED (
+        SELECT held.id, section.account, section.name, section.opening, section.expected
+        FROM settlement_files AS held, jsonb_to_recordset(held.sections)
+            AS section (account text, name text, opening jsonb, expected jsonb)
+        WHERE held.state = 'held' AND held.provider = %(provider)s AND held.id <> %(file)s
+    ), superseded AS (
+        UPDATE settlement_files SET state = 'superseded', resolved_by = %(file)s, updated_at = now()
+        WHERE id IN (
+            SELECT own.id FROM own LEFT JOIN newer ON newer.account = own.account AND newer.name = own.name
+                AND (newer.complete OR newer.opening = own.opening AND newer.expected = own.expected)
+            GROUP BY own.id HAVING count(*) = count(newer.name))
+        RETURNING id
+    )
+    DELETE FROM settlement_lines WHERE file_id IN (SELECT id FROM superseded)
 """
 
-# Those that add up to a payout, which may be here by now.
+# Those of which a section waits for a payout that is here by now, or has another amount than when it was tried. What
+# was tried in vain has the new amount in its residue, and so waits for the next one.
 _HELD: Final = """
     SELECT held.id, held.rows FROM settlement_files AS held
     WHERE held.state = 'held' AND held.provider = %(provider)s AND held.faults = '{}' AND EXISTS (
-        SELECT FROM jsonb_to_recordset(held.sections) AS section (account text, of_payout text)
-        JOIN payouts AS payout ON payout.provider = held.provider AND payout.account = section.account
+        SELECT FROM jsonb_to_recordset(held.residues)
+            AS residue (account text, section text, currency text, expected numeric)
+        JOIN jsonb_to_recordset(held.sections) AS section (account text, name text, of_payout text)
+            ON section.account = residue.account AND section.name = residue.section AND section.of_payout <> ''
+        JOIN payouts AS payout ON payout.provider = %(provider)s AND payout.account = section.account
             AND payout.payout_ref = section.of_payout
-        WHERE payout.id = ANY(%(payouts)s))
+        LEFT JOIN jsonb_to_recordset(held.payouts) AS listed (account text, payout_ref text)
+            ON listed.account = section.account AND listed.payout_ref = section.of_payout
+        WHERE listed.payout_ref IS NULL AND residue.expected IS DISTINCT FROM payout.amount
+            AND (residue.currency = payout.currency OR residue.currency = '' AND residue.expected IS NULL))
     ORDER BY held.created_at, held.id LIMIT %(most)s
 """
+
+_IS_HELD: Final = "SELECT FROM settlement_files WHERE id = %(file)s AND state = 'held'"
+
+_HOLD: Final = "UPDATE settlement_files SET residues = %(residues)s, updated_at = now() WHERE id = %(file)s"
 
 
 def begin(cursor: psycopg.Cursor[Any]) -> None:
@@ -94,9 +114,11 @@ def book(
     why: str | None = None,
     resolved_by: UUID | None = None,
 ) -> Entered:
-    """Enter the lines of one file, match them, and try held files again that wait for a payout which it brought."""
-    retried: list[UUID] = []
-    first, payouts = _book(
+    """Enter the lines of one file and match them, then those of held files whose payout is here, and prove themselves.
+
+    To be called within a transaction, by one at a time. Raises psycopg.Error.
+    """
+    first, after = _book(
         cursor,
         file_id,
         provider=provider,
@@ -106,19 +128,18 @@ def book(
         why=why,
         resolved_by=resolved_by,
     )
-    while payouts:
-        values = {"provider": provider, "payouts": list(payouts), "most": RETRIED - len(retried)}
-        payouts = set()
-        for held, held_rows in cursor.execute(_HELD, values).fetchall():
-            if not prove(cursor, held):
-                _, more = _book(cursor, held, provider=provider, rows=held_rows, resolved_by=file_id)
-                payouts |= more
-                retried.append(held)
+    first.retried = _retry(cursor, file_id, provider=provider)
     if provider != BANK:
         # Once, however many files that were: it goes through all that is open.
         recompute(cursor, match_news(cursor, provider=provider))
-    first.retried = retried
+    values = {"after": after, "file": file_id}
+    first.by_state = {MatchState(state): number for state, number in cursor.execute(_BY_STATE, values)}
     return first
+
+
+def hold(cursor: psycopg.Cursor[Any], file_id: UUID, residues: Sequence[Residue]) -> None:
+    """Note why a held file does not prove itself. Raises psycopg.Error."""
+    cursor.execute(_HOLD, {"file": file_id, "residues": residues_to_json(residues)})
 
 
 def residues_to_json(residues: Sequence[Residue]) -> Jsonb:
@@ -138,6 +159,28 @@ def residues_to_json(residues: Sequence[Residue]) -> Jsonb:
     )
 
 
+def _retry(cursor: psycopg.Cursor[Any], file_id: UUID, *, provider: str) -> list[UUID]:
+    """Enters held files that this one, or one before it, has resolved; those ids."""
+    entered: list[UUID] = []
+    tried = 0
+    while tried < RETRIED:
+        values = {"provider": provider, "most": RETRIED - tried}
+        chosen = cursor.execute(_HELD, values).fetchall()
+        if not chosen:
+            break
+        tried += len(chosen)
+        for held, rows in chosen:
+            # One that was entered a moment ago may have taken its place.
+            if cursor.execute(_IS_HELD, {"file": held}).fetchone() is None:
+                continue
+            if residues := prove(cursor, held):
+                hold(cursor, held, residues)
+            else:
+                _book(cursor, held, provider=provider, rows=rows, resolved_by=file_id)
+                entered.append(held)
+    return entered
+
+
 def _book(
     cursor: psycopg.Cursor[Any],
     file_id: UUID,
@@ -148,7 +191,7 @@ def _book(
     operator: str | None = None,
     why: str | None = None,
     resolved_by: UUID | None = None,
-) -> tuple[Entered, set[UUID]]:
+) -> tuple[Entered, UUID]:
     cursor.execute(
         _BOOKED,
         {
@@ -170,10 +213,7 @@ def _book(
     recompute(cursor, payouts)
     if made.payouts and provider != BANK:
         match_bank_entries(cursor.connection, payout_ids=list(made.payouts))
-    cursor.execute(_SUPERSEDED, {"file": file_id})
-    by_state = {
-        MatchState(state): number for state, number in cursor.execute(_BY_STATE, {"after": made.after, "file": file_id})
-    }
+    cursor.execute(_SUPERSEDED, {"file": file_id, "provider": provider})
     entered = Entered(
         file_id=file_id,
         state=FileState.ENTERED,
@@ -181,7 +221,6 @@ def _book(
         new=made.new,
         known=made.known,
         withdrawn=made.withdrawn,
-        by_state=by_state,
         residues=residues,
     )
-    return entered, payouts
+    return entered, made.after

@@ -16,7 +16,7 @@ from checkout_service.commands.models import Action
 from checkout_service.providers.reports import Report
 from checkout_service.settlement_words import FileState
 from checkout_service.settlements.auditing import audit
-from checkout_service.settlements.booking import begin, book, lock, residues_to_json
+from checkout_service.settlements.booking import begin, book, hold, lock, residues_to_json
 from checkout_service.settlements.entered import (
     Entered,
     NotHeldError,
@@ -35,8 +35,6 @@ _KNOWN: Final = """
 
 _BY_ID: Final = "SELECT provider, name, state::text, rows, faults FROM settlement_files WHERE id = %(file)s"
 
-_HOLD: Final = "UPDATE settlement_files SET residues = %(residues)s, updated_at = now() WHERE id = %(file)s"
-
 # A row with a name that another one has cannot be told from it; one that does not add up by itself is no movement.
 _UNENTERABLE: Final = """
     SELECT min(line) FROM settlement_lines AS line
@@ -46,6 +44,21 @@ _UNENTERABLE: Final = """
             GROUP BY account, entry_ref HAVING count(DISTINCT (gross, fee, net, currency)) > 1
         ) AS several
         WHERE several.account = line.account AND several.entry_ref = line.entry_ref))
+"""
+
+# A payout is of one amount and one currency.
+_TWO_PAYOUTS: Final = """
+    WITH listed AS (
+        SELECT payout.* FROM settlement_files AS file, jsonb_to_recordset(file.payouts)
+            AS payout (account text, payout_ref text, amount numeric, currency text)
+        WHERE file.id = %(file)s
+    )
+    (SELECT payout_ref FROM listed GROUP BY account, payout_ref HAVING count(DISTINCT (amount, currency)) > 1)
+    UNION ALL
+    (SELECT listed.payout_ref FROM listed JOIN payouts AS known ON known.provider = %(provider)s
+        AND known.account = listed.account AND known.payout_ref = listed.payout_ref
+    WHERE known.currency <> listed.currency)
+    LIMIT 1
 """
 
 _CURSOR: Final = """
@@ -66,9 +79,11 @@ def enter(
     """Read the report to its end and enter it, or hold it; a transaction of its own.
 
     ``connection`` is one of the role of settlements, in autocommit. ``account`` is the one that the report was read
-    for, '' where the report says it. ``progress`` is called each second with the number of lines read. The same bytes
-    again change nothing. Raises UnreadableReportError, FileOfAnotherError, psycopg.Error, and OSError where there is
-    no room for the lines; after any error, and after KeyboardInterrupt, nothing of it is there.
+    for, '' where the report says it. ``operator`` is the person who has it entered, for the audit, None where nobody
+    does. ``progress`` is called each second with the number of lines read. The same bytes again change nothing, unless
+    they are held: they are read anew, since the reader, or what is known of payouts, may be another by now.
+    Raises UnreadableReportError, FileOfAnotherError, psycopg.Error, and OSError where there is no room for the lines;
+    after any error, and after KeyboardInterrupt, nothing of it is there.
     """
     [[file_id]] = connection.execute("SELECT uuidv7()").fetchall()
     with spooled(report, file_id=file_id, account=account, progress=progress) as spool:
@@ -77,9 +92,16 @@ def enter(
         with connection.transaction(), connection.cursor() as cursor:
             begin(cursor)
             lock(cursor)
-            entered = _known(cursor, report, provider=provider, account=account) or _enter(
-                cursor, report, spool, file_id=file_id, provider=provider, account=account
-            )
+            known = _known(cursor, report, provider=provider, account=account)
+            if known is not None and known.state is not FileState.HELD:
+                entered = known
+            else:
+                entered = _enter(
+                    cursor, report, spool, file_id=file_id, provider=provider, account=account, known=known
+                )
+            if operator is not None and not entered.is_known:
+                details = {"name": report.name, "provider": provider, "state": entered.state.value}
+                audit(cursor, Action.ENTER_FILE, subject=entered.file_id, operator=operator, why="", details=details)
             if report.cursor is not None:
                 cursor.execute(_CURSOR, {"provider": provider, "account": account, "cursor": report.cursor})
             return entered
@@ -88,7 +110,8 @@ def enter(
 def accept(connection: psycopg.Connection[Any], file_id: UUID, *, operator: str, why: str) -> Entered:
     """Enter a file that is held, as it is: an operator has seen what does not add up. Writes the audit.
 
-    Raises UnknownFileError, NotHeldError, psycopg.Error, and UnenterableError where lines contradict each other.
+    Raises UnknownFileError, NotHeldError, psycopg.Error, and UnenterableError where lines contradict each other, or
+    what is known of a payout.
     """
     with connection.transaction(), connection.cursor() as cursor:
         begin(cursor)
@@ -102,6 +125,10 @@ def accept(connection: psycopg.Connection[Any], file_id: UUID, *, operator: str,
         [[line]] = cursor.execute(_UNENTERABLE, {"file": file_id}).fetchall()
         if line is not None:
             raise UnenterableError(f"line {line} of {name} contradicts itself, or another line of the same name")
+        if two := cursor.execute(_TWO_PAYOUTS, {"file": file_id, "provider": provider}).fetchone():
+            raise UnenterableError(
+                f"{name} lists payout {two[0]} with two amounts, or with another currency than before"
+            )
         # Its payout may have come since.
         residues = prove(cursor, file_id)
         entered = book(cursor, file_id, provider=provider, rows=rows, residues=residues, operator=operator, why=why)
@@ -134,11 +161,26 @@ def _known(cursor: psycopg.Cursor[Any], report: Report, *, provider: str, accoun
 
 
 def _enter(
-    cursor: psycopg.Cursor[Any], report: Report, spool: Spool, *, file_id: UUID, provider: str, account: str
+    cursor: psycopg.Cursor[Any],
+    report: Report,
+    spool: Spool,
+    *,
+    file_id: UUID,
+    provider: str,
+    account: str,
+    known: Entered | None,
 ) -> Entered:
-    faults = stage(cursor, report, spool, file_id=file_id, provider=provider, account=account)
+    held = None if known is None else known.file_id
+    faults = stage(cursor, report, spool, file_id=file_id, provider=provider, account=account, held=held)
+    file_id = held or file_id
     residues = prove(cursor, file_id)
     if not faults and not residues:
         return book(cursor, file_id, provider=provider, rows=spool.rows)
-    cursor.execute(_HOLD, {"file": file_id, "residues": residues_to_json(residues)})
-    return Entered(file_id=file_id, state=FileState.HELD, rows=spool.rows, residues=residues, faults=faults)
+    hold(cursor, file_id, residues)
+    is_known = known is not None and (known.rows, list(known.residues), list(known.faults)) == (
+        *(spool.rows, list(residues)),
+        list(faults),
+    )
+    return Entered(
+        file_id=file_id, state=FileState.HELD, is_known=is_known, rows=spool.rows, residues=residues, faults=faults
+    )

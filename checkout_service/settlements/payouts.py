@@ -13,7 +13,8 @@ from checkout_service.settlement_words import BLOCKING
 _BLOCKING: Final = ", ".join(f"'{state}'" for state in BLOCKING)
 
 # A payout's own line is no part of what it is made of. One that failed after it was paid stays as it is: what it was
-# made of was paid, and came back by a line of its own. One that failed before has nothing that anybody lists.
+# made of was paid, and came back by a line of its own. One that failed before has nothing that anybody lists. What a
+# person has accepted is that lines of this sum were paid out with this amount: of neither does another one count.
 _RECOMPUTE: Final = f"""
     WITH summed AS (
         SELECT payout.id,
@@ -37,22 +38,24 @@ _RECOMPUTE: Final = f"""
             AND known.state <> ALL ('{{matched,not_ours}}'::settlement_match_state[])
             AND entry.payout_id = ANY(%(payouts)s)
         GROUP BY entry.payout_id
+    ), accepted AS (
+        SELECT file.provider, section.account, section.of_payout, residue.currency, residue.expected, residue.found
+        FROM settlement_files AS file
+        CROSS JOIN jsonb_to_recordset(file.sections) AS section (account text, name text, of_payout text)
+        JOIN jsonb_to_recordset(file.residues)
+            AS residue (account text, section text, currency text, expected numeric, found numeric)
+            ON residue.account = section.account AND residue.section = section.name
+        WHERE file.accepted_by IS NOT NULL AND section.of_payout <> '' AND residue.currency <> ''
+            AND residue.expected IS NOT NULL
     ), computed AS (
         SELECT summed.*, coalesce(counted.exceptions, 0) AS exceptions,
             CASE
-                WHEN NOT payout.itemized THEN CASE WHEN summed.has_own_line THEN 'by_balance' ELSE 'open' END
-                WHEN summed.entries = 0 AND payout.status >= 'canceled' THEN 'by_balance'
+                WHEN NOT payout.itemized AND summed.has_own_line THEN 'by_balance'
+                WHEN summed.entries = 0 AND payout.status >= 'canceled' THEN 'void'
+                WHEN NOT payout.itemized THEN 'open'
                 WHEN summed.entries = 0 OR summed.has_others THEN 'open'
-                WHEN summed.net <> payout.amount AND NOT EXISTS (
-                    -- A person has accepted that it adds up to this.
-                    SELECT FROM settlement_files AS file
-                    CROSS JOIN jsonb_to_recordset(file.sections) AS section (account text, name text, of_payout text)
-                    JOIN jsonb_to_recordset(file.residues)
-                        AS residue (account text, section text, currency text, found numeric)
-                        ON residue.account = section.account AND residue.section = section.name
-                    WHERE file.accepted_by IS NOT NULL AND file.provider = payout.provider
-                        AND section.account = payout.account AND section.of_payout = payout.payout_ref
-                        AND residue.currency = payout.currency AND residue.found = summed.net) THEN 'open'
+                WHEN summed.net <> payout.amount AND (payout.provider, payout.account, payout.payout_ref,
+                    payout.currency::text, payout.amount, summed.net) NOT IN (TABLE accepted) THEN 'open'
                 WHEN coalesce(counted.exceptions, 0) > 0 THEN 'unmatched'
                 ELSE 'reconciled' END::payout_state AS state
         FROM summed JOIN payouts AS payout USING (id) LEFT JOIN counted ON counted.payout_id = summed.id

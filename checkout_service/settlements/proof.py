@@ -32,17 +32,15 @@ _PROVE: Final = """
             CASE WHEN jsonb_typeof(section.expected) = 'object' THEN section.expected ELSE '{}' END) AS amount
         WHERE section.of_payout = ''
         UNION ALL
-        SELECT section.account, section.name, payout.currency, payout.amount
-        FROM section CROSS JOIN file CROSS JOIN LATERAL (
-            SELECT listed.currency, listed.amount FROM listed
-            WHERE listed.account = section.account AND listed.payout_ref = section.of_payout
-            UNION ALL
-            SELECT known.currency::text, known.amount FROM payouts AS known
-            WHERE known.provider = file.provider AND known.account = section.account
-                AND known.payout_ref = section.of_payout AND NOT EXISTS (
-                    SELECT FROM listed WHERE listed.account = section.account AND listed.payout_ref = section.of_payout)
-        ) AS payout
+        SELECT section.account, section.name, listed.currency, listed.amount
+        FROM section JOIN listed ON listed.account = section.account AND listed.payout_ref = section.of_payout
         WHERE section.of_payout <> ''
+        UNION ALL
+        SELECT section.account, section.name, known.currency::text, known.amount
+        FROM section CROSS JOIN file JOIN payouts AS known ON known.provider = file.provider
+            AND known.account = section.account AND known.payout_ref = section.of_payout
+        WHERE section.of_payout <> '' AND NOT EXISTS (
+            SELECT FROM listed WHERE listed.account = section.account AND listed.payout_ref = section.of_payout)
     ), summed AS (
         SELECT account, section AS name, currency::text, sum(net) AS net,
             sum(net) FILTER (WHERE kind <> 'payout') AS net_without_payout, count(*) AS rows

@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from datetime import date, datetime
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from tempfile import TemporaryFile
 from time import monotonic
 from typing import IO, Any, Final
 from uuid import UUID
 
-from checkout_service.providers.reports import Report, ReportLine, UnreadableReportError
+from checkout_service.providers.reports import Report, ReportLine, ReportPayout, UnreadableReportError
 from checkout_service.settlements.entered import FileOfAnotherError
 
 COLUMNS: Final = (
@@ -29,7 +29,14 @@ COLUMNS: Final = (
 """Of settlement_lines, in the order in which they are written."""
 
 LONGEST_NAMES: Final = 2000
-"""Characters of all names in one line: an index takes no longer ones."""
+"""Bytes of all names in one line: an index takes no longer ones."""
+
+LONGEST_TEXT: Final = 500
+"""Characters of a text that events and pages show: a provider's word for a kind, a descriptor. The rest is cut off."""
+
+FIRST_YEAR: Final = 2000
+AHEAD: Final = timedelta(days=366)
+"""Nothing was moved before, or will be farther ahead. One wrong year would make years of ours missing there."""
 
 LARGEST: Final = 20
 """Digits before the point of an amount, and behind it. Nothing real has as many."""
@@ -64,12 +71,13 @@ def spooled(
         rows = 0
         reported_at = monotonic()
         first = f"{file_id}\t"
+        latest = datetime.now(UTC) + AHEAD
         for line in report.lines:
             rows += 1
             if account and line.account and line.account != account:
                 raise FileOfAnotherError(f"line {line.line}: is of account {line.account}, not of {account}")
             try:
-                write(f"{first}{_written(line)}\n".encode())
+                write(f"{first}{_written(line, latest)}\n".encode())
             except UnicodeEncodeError:
                 raise UnreadableReportError("has characters that are none", line=line.line) from None
             if progress is not None and not rows & 1023 and monotonic() - reported_at >= EACH:
@@ -77,6 +85,7 @@ def spooled(
                 reported_at = monotonic()
         if progress is not None:
             progress(rows)
+        report.payouts[:] = [_checked(payout) for payout in report.payouts]
         file.seek(0)
         yield Spool(file=file, rows=rows)
 
@@ -88,7 +97,7 @@ def to_json(values: Any) -> str:
     )
 
 
-def _written(line: ReportLine) -> str:
+def _written(line: ReportLine, latest: datetime) -> str:
     """The line's columns after the first, with tabs between, as COPY reads text."""
     names = (
         f"{line.account}{line.section}{line.entry_ref}{line.payout_ref}{line.subject_ref}{line.payment_ref}"
@@ -97,8 +106,10 @@ def _written(line: ReportLine) -> str:
     texts = f"{names}{line.provider_type}{line.occurred_local}{line.description}"
     if not line.entry_ref:
         raise UnreadableReportError("has no name", line=line.line)
-    if len(names) > LONGEST_NAMES:
-        raise UnreadableReportError(f"its names have more than {LONGEST_NAMES} characters", line=line.line)
+    if len(names) > LONGEST_NAMES // 4 and len(names.encode()) > LONGEST_NAMES:
+        raise UnreadableReportError(f"its names have more than {LONGEST_NAMES} bytes", line=line.line)
+    if len(line.provider_type) > LONGEST_TEXT:
+        line = line._replace(provider_type=line.provider_type[:LONGEST_TEXT])
     if "\0" in texts:
         raise UnreadableReportError("has a character NUL", line=line.line)
     if not texts.isprintable() or "\\" in texts:
@@ -107,6 +118,8 @@ def _written(line: ReportLine) -> str:
     moment = line.occurred_at
     if moment.tzinfo is None:
         raise UnreadableReportError("its time has no zone", line=line.line)
+    if moment.year < FIRST_YEAR or moment > latest:
+        raise UnreadableReportError(f"its time is before {FIRST_YEAR}, or more than a year ahead", line=line.line)
     customers = NULL if line.customer_amount is None else _amount(line.customer_amount, line)
     rate = NULL if line.rate is None else _amount(line.rate, line)
     customers_currency = NULL if line.customer_currency is None else _currency(line.customer_currency, line)
@@ -120,6 +133,24 @@ def _written(line: ReportLine) -> str:
         f"{customers_currency}\t{rate}\t{line.about.value}\t{line.subject_ref}\t{line.payment_ref}\t"
         f"{line.merchant_ref}\t{line.description}"
     )
+
+
+def _checked(payout: ReportPayout) -> ReportPayout:
+    """As it is written, texts that are shown cut. Raises UnreadableReportError."""
+    texts = f"{payout.payout_ref}{payout.account}{payout.bank_reference}{payout.original_ref}"
+    about = f"payout {payout.payout_ref[:50]!r}"
+    try:
+        length = len(texts.encode())
+        f"{payout.descriptor}{payout.failure_code}".encode()
+    except UnicodeEncodeError:
+        raise UnreadableReportError(f"{about} has characters that are none") from None
+    if not payout.payout_ref:
+        raise UnreadableReportError("a payout has no name")
+    if length > LONGEST_NAMES:
+        raise UnreadableReportError(f"{about}: its names have more than {LONGEST_NAMES} bytes")
+    if "\0" in f"{texts}{payout.descriptor}{payout.failure_code}":
+        raise UnreadableReportError(f"{about} has a character NUL")
+    return replace(payout, descriptor=payout.descriptor[:LONGEST_TEXT], failure_code=payout.failure_code[:LONGEST_TEXT])
 
 
 _TEXTS: Final = (

@@ -75,15 +75,35 @@ _INSERT: Final = """
         %(sections)s, %(faults)s, 'held')
 """
 
+# A held file is read again: what is known of it is what the reader of today says.
+_AGAIN: Final = """
+    UPDATE settlement_files SET form = %(form)s, columns = %(columns)s, rows = %(rows)s, payouts = %(payouts)s,
+        sections = %(sections)s, faults = %(faults)s, residues = '[]', updated_at = now()
+    WHERE id = %(held)s
+"""
+
+_CLEAR: Final = "DELETE FROM settlement_lines WHERE file_id = %(held)s"
+
+_TAKE: Final = "UPDATE settlement_lines SET file_id = %(held)s WHERE file_id = %(file)s"
+
 _SINGLE: Final = "SELECT coalesce(bool_or(is_made), false) FROM settlement_lines WHERE file_id = %(file)s"
 
 
 def stage(
-    cursor: psycopg.Cursor[Any], report: Report, spool: Spool, *, file_id: UUID, provider: str, account: str
+    cursor: psycopg.Cursor[Any],
+    report: Report,
+    spool: Spool,
+    *,
+    file_id: UUID,
+    provider: str,
+    account: str,
+    held: UUID | None = None,
 ) -> Sequence[str]:
     """Copy the lines and make the file's row; what of it contradicts itself, in words.
 
-    Equal rows without a name of their own are numbered. To be called within a transaction. Raises psycopg.Error.
+    ``held`` names the file of the same bytes that is held already: it takes these lines in place of those that it has.
+    ``file_id`` is what the spool calls them by. Equal rows without a name of their own are
+    numbered. To be called within a transaction. Raises psycopg.Error.
     """
     with cursor.copy(_COPY) as copy:
         while piece := spool.file.read(PIECE):
@@ -109,5 +129,9 @@ def stage(
     if provider == BANK:
         faults = [*faults, *identify(cursor, file_id, json.loads(values["sections"])).faults]
     values["faults"] = faults
-    cursor.execute(_INSERT, values)
+    if held is None:
+        cursor.execute(_INSERT, values)
+    else:
+        for statement in (_CLEAR, _TAKE, _AGAIN):
+            cursor.execute(statement, {**values, "held": held})
     return faults

@@ -13,9 +13,13 @@ from uuid import UUID
 import psycopg
 
 MANY: Final = 10_000
-"""New entries after which the table is looked at anew; fewer change no plan."""
+"""New entries after which the table is looked at anew, however many files brought them; fewer change no plan."""
 
-# A file of payouts may not know which of them nobody can itemize, and an API does: what was once said stays.
+MANY_PAYOUTS: Final = 1000
+"""Payouts of one file after which theirs is."""
+
+# A file of payouts may not know which of them nobody can itemize, and an API does: what was once said stays. An older
+# listing, entered later, has an amount that is none any more.
 _PAYOUTS: Final = """
     INSERT INTO payouts AS known (provider, account, payout_ref, amount, currency, status, itemized, issued_at,
         arrival_on,
@@ -31,7 +35,7 @@ _PAYOUTS: Final = """
     WHERE file.id = %(file)s
     ORDER BY payout.account, payout.payout_ref, payout.status DESC
     ON CONFLICT (provider, account, payout_ref) DO UPDATE SET
-        amount = excluded.amount,
+        amount = CASE WHEN excluded.status >= known.status THEN excluded.amount ELSE known.amount END,
         status = greatest(known.status, excluded.status),
         itemized = known.itemized AND excluded.itemized,
         issued_at = coalesce(excluded.issued_at, known.issued_at),
@@ -42,7 +46,9 @@ _PAYOUTS: Final = """
         failure_code = coalesce(nullif(excluded.failure_code, ''), known.failure_code),
         original_ref = coalesce(nullif(excluded.original_ref, ''), known.original_ref),
         version = known.version + 1, updated_at = now()
-    WHERE known.amount <> excluded.amount OR known.itemized AND NOT excluded.itemized
+    WHERE known.currency = excluded.currency AND (
+        known.amount <> excluded.amount AND excluded.status >= known.status
+        OR known.itemized AND NOT excluded.itemized
         OR excluded.status > known.status
         OR (known.issued_at, known.arrival_on, known.failed_at) IS DISTINCT FROM (
             coalesce(excluded.issued_at, known.issued_at), coalesce(excluded.arrival_on, known.arrival_on),
@@ -51,7 +57,7 @@ _PAYOUTS: Final = """
             coalesce(nullif(excluded.bank_reference, ''), known.bank_reference),
             coalesce(nullif(excluded.descriptor, ''), known.descriptor),
             coalesce(nullif(excluded.failure_code, ''), known.failure_code),
-            coalesce(nullif(excluded.original_ref, ''), known.original_ref))
+            coalesce(nullif(excluded.original_ref, ''), known.original_ref)))
     RETURNING id
 """
 
@@ -63,30 +69,57 @@ _LINK: Final = """
         AND entry.payout_ref = payout.payout_ref AND entry.payout_id IS NULL AND entry.payout_ref <> ''
 """
 
-# Money and kind say whether it is the same. The words around it may differ between a file and an API of one provider,
-# and so does what is not known yet: a payout that comes later is added to what is there.
+# Money, kind and what it is about say whether it is the same. The words around it may differ between a file and an
+# API of one provider, and so does what is not known yet. A payout that comes later is added to what is there; what
+# else comes later is another version, which keeps what was known before. A section that has all its lines takes over
+# those that came by another one: only so is seen later that one of them went.
 _MEET: Final = """
-    WITH met AS MATERIALIZED (
-        SELECT entry.id, entry.payout_id, line.payout_ref, payout.id AS new_payout_id,
-            (entry.gross, entry.fee, entry.net, entry.currency) <> (line.gross, line.fee, line.net, line.currency)
-                OR entry.payout_ref <> '' AND line.payout_ref <> '' AND entry.payout_ref <> line.payout_ref
-                OR entry.kind = 'unknown' AND line.kind <> 'unknown' AS differs
+    WITH section AS MATERIALIZED (
+        SELECT DISTINCT section.account, section.name FROM settlement_files AS file, jsonb_to_recordset(file.sections)
+            AS section (account text, name text, complete boolean)
+        WHERE file.id = %(file)s AND section.complete
+    ), met AS MATERIALIZED (
+        SELECT entry.id, line.line, line.payout_ref, payout.id AS new_payout_id,
+            CASE WHEN section.name IS NULL THEN entry.section ELSE line.section END AS section,
+            entry.kind, entry.payout_ref AS old_payout_ref, entry.subject_ref, entry.payment_ref,
+            CASE WHEN has_other_money THEN NULL ELSE entry.customer_amount END AS customer_amount,
+            CASE WHEN has_other_money THEN NULL ELSE entry.customer_currency END AS customer_currency,
+            has_other_money OR has_more OR entry.payout_ref <> '' AND line.payout_ref <> ''
+                AND entry.payout_ref <> line.payout_ref AS differs
         FROM settlement_lines AS line
         JOIN balance_entries AS entry ON entry.provider = %(provider)s AND entry.account = line.account
             AND entry.entry_ref = line.entry_ref AND entry.withdrawn_by IS NULL
+        LEFT JOIN section ON section.account = line.account AND section.name = line.section
         LEFT JOIN payouts AS payout ON payout.provider = %(provider)s AND payout.account = line.account
             AND payout.payout_ref = line.payout_ref AND line.payout_ref <> ''
-        WHERE line.file_id = %(file)s
-            AND ((entry.gross, entry.fee, entry.net, entry.currency) <> (line.gross, line.fee, line.net, line.currency)
-                OR line.payout_ref <> '' AND entry.payout_ref <> line.payout_ref
-                OR entry.kind = 'unknown' AND line.kind <> 'unknown')
+        CROSS JOIN LATERAL (SELECT
+            (entry.gross, entry.fee, entry.net, entry.currency) <> (line.gross, line.fee, line.net, line.currency)
+                AS has_other_money,
+            entry.kind <> line.kind AND line.kind <> 'unknown' OR entry.subject_ref = '' AND line.subject_ref <> ''
+                OR entry.payment_ref = '' AND line.payment_ref <> ''
+                OR entry.customer_amount IS NULL AND line.customer_amount IS NOT NULL AS has_more
+        ) AS compared
+        WHERE line.file_id = %(file)s AND (has_other_money OR has_more
+            OR line.payout_ref <> '' AND entry.payout_ref <> line.payout_ref
+            OR section.name IS NOT NULL AND entry.section <> line.section)
+    ), kept AS (
+        UPDATE settlement_lines AS line SET
+            kind = CASE WHEN line.kind = 'unknown' THEN met.kind ELSE line.kind END,
+            payout_ref = coalesce(nullif(line.payout_ref, ''), met.old_payout_ref),
+            subject_ref = coalesce(nullif(line.subject_ref, ''), met.subject_ref),
+            payment_ref = coalesce(nullif(line.payment_ref, ''), met.payment_ref),
+            customer_amount = coalesce(line.customer_amount, met.customer_amount),
+            customer_currency = CASE WHEN line.customer_amount IS NULL THEN met.customer_currency
+                ELSE line.customer_currency END,
+            section = met.section
+        FROM met WHERE line.file_id = %(file)s AND line.line = met.line AND met.differs
     ), withdrawn AS (
         UPDATE balance_entries AS entry SET withdrawn_by = %(file)s, updated_at = now()
         FROM met WHERE entry.id = met.id AND met.differs
         RETURNING entry.payout_id
     ), linked AS (
-        UPDATE balance_entries AS entry SET payout_ref = met.payout_ref, payout_id = met.new_payout_id,
-            updated_at = now()
+        UPDATE balance_entries AS entry SET payout_ref = coalesce(nullif(met.payout_ref, ''), entry.payout_ref),
+            payout_id = coalesce(met.new_payout_id, entry.payout_id), section = met.section, updated_at = now()
         FROM met WHERE entry.id = met.id AND NOT met.differs
         RETURNING entry.payout_id
     )
@@ -146,6 +179,12 @@ _OF_FRESH: Final = """
 """
 
 
+# What files before this one brought since.
+_UNSEEN: Final = """
+    SELECT coalesce(sum(n_mod_since_analyze), 0) FROM pg_stat_user_tables WHERE relid = 'balance_entries'::regclass
+"""
+
+
 @dataclass(slots=True, kw_only=True)
 class Versions:
     """What came of a file's lines, as numbers of entries, and which payouts that touched.
@@ -177,9 +216,12 @@ def make_entries(cursor: psycopg.Cursor[Any], file_id: UUID, *, provider: str, r
     new = max(cursor.rowcount, 0)
     cursor.execute(_ACCOUNTS, values)
     cursor.execute(_CLEAR, values)
-    if new >= MANY:
+    [[before]] = cursor.execute(_UNSEEN).fetchall()
+    if new + before >= MANY:
         cursor.execute("ANALYZE balance_entries")
     payouts.update(touched, touched_too, _ids(cursor.execute(_OF_FRESH, {"file": file_id, "after": after})))
+    if len(payouts) >= MANY_PAYOUTS:
+        cursor.execute("ANALYZE payouts")
     return Versions(after=after, new=new, known=rows - new, withdrawn=changed + gone, payouts=payouts)
 
 

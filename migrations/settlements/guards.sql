@@ -1,15 +1,17 @@
 -- What the role of settlements may not do to settled money, though it writes it: change what was said, or take back what it did.
 
--- A file says what it says. One that is held is entered or superseded, once.
+-- A file says what it says. One that is held is entered or superseded, once; until then it may be read again, by a reader that knows
+-- more.
 CREATE FUNCTION settlement_files_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.state <> 'held' THEN
         RAISE EXCEPTION 'settlement file % is % and is not changed', OLD.id, OLD.state
             USING ERRCODE = 'check_violation', CONSTRAINT = 'settlement_files_state_order';
     END IF;
-    IF (NEW.id, NEW.provider, NEW.account, NEW.name, NEW.sha256, NEW.form, NEW.columns, NEW.rows, NEW.payouts, NEW.sections, NEW.faults)
-        IS DISTINCT FROM (OLD.id, OLD.provider, OLD.account, OLD.name, OLD.sha256, OLD.form, OLD.columns, OLD.rows, OLD.payouts,
-            OLD.sections, OLD.faults) THEN
+    IF (NEW.id, NEW.provider, NEW.account, NEW.name, NEW.sha256)
+            IS DISTINCT FROM (OLD.id, OLD.provider, OLD.account, OLD.name, OLD.sha256)
+        OR NEW.state <> 'held' AND (NEW.form, NEW.columns, NEW.rows, NEW.payouts, NEW.sections, NEW.faults)
+            IS DISTINCT FROM (OLD.form, OLD.columns, OLD.rows, OLD.payouts, OLD.sections, OLD.faults) THEN
         RAISE EXCEPTION 'settlement file % keeps what it says', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'settlement_files_fixed_columns';
     END IF;
@@ -40,7 +42,8 @@ $$;
 CREATE TRIGGER payouts_guard BEFORE UPDATE ON payouts FOR EACH ROW EXECUTE FUNCTION payouts_guard();
 
 
--- A movement of money is what it is: its payout becomes known once, and it is withdrawn once.
+-- A movement of money is what it is: its payout becomes known once, and it is withdrawn once. The part of a file that lists it
+-- may be another one later.
 CREATE FUNCTION balance_entries_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF coalesce(OLD.payout_id, NEW.payout_id) IS DISTINCT FROM NEW.payout_id
@@ -54,6 +57,7 @@ BEGIN
     END IF;
     OLD.payout_id := NEW.payout_id;
     OLD.payout_ref := NEW.payout_ref;
+    OLD.section := NEW.section;
     OLD.withdrawn_by := NEW.withdrawn_by;
     OLD.updated_at := NEW.updated_at;
     IF NEW IS DISTINCT FROM OLD THEN

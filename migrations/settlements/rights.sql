@@ -4,18 +4,21 @@ GRANT SELECT ON settlement_files, settlement_lines, payouts, balance_entries, se
 TO checkout_web, checkout_settlements;
 GRANT INSERT ON settlement_files, settlement_lines, payouts, balance_entries, settlement_matches, settlement_accounts
 TO checkout_settlements;
-GRANT UPDATE (residues, state, entered_at, accepted_by, accepted_why, resolved_by, updated_at) ON settlement_files TO checkout_settlements;
+GRANT UPDATE (form, columns, rows, payouts, sections, faults, residues, state, entered_at, accepted_by, accepted_why, resolved_by,
+    updated_at) ON settlement_files TO checkout_settlements;
 GRANT UPDATE (status, state, amount, itemized, issued_at, arrival_on, bank_reference, descriptor, failed_at, failure_code, original_ref,
     entries, gross, fee, net, exceptions, amount_at_bank, reconciled_at, version, updated_at) ON payouts TO checkout_settlements;
-GRANT UPDATE (payout_id, payout_ref, withdrawn_by, updated_at) ON balance_entries TO checkout_settlements;
+GRANT UPDATE (payout_id, payout_ref, section, withdrawn_by, updated_at) ON balance_entries TO checkout_settlements;
 GRANT UPDATE (resolved_at, resolved_by, resolved_why, undone_at, undone_by, undone_why, updated_at) ON settlement_matches
 TO checkout_settlements;
 GRANT UPDATE (cursor, first_entry_at, fetched_at, updated_at) ON settlement_accounts TO checkout_settlements;
--- Equal rows without a name of their own are numbered there, before any is an entry.
-GRANT UPDATE (entry_ref), DELETE ON settlement_lines TO checkout_settlements;
+-- Equal rows without a name of their own are numbered there, before any is an entry; what was known of an entry goes into its next
+-- version; and lines that were read again become those of their file.
+GRANT UPDATE (file_id, section, entry_ref, kind, payout_ref, subject_ref, payment_ref, customer_amount, customer_currency), DELETE
+ON settlement_lines TO checkout_settlements;
 -- Planned by what was put there a moment ago; and whoever changes settled money locks settlement_accounts first, so that
 -- one does at a time. An advisory lock may be held by whoever can connect.
-GRANT MAINTAIN ON settlement_lines, balance_entries, settlement_matches, settlement_accounts TO checkout_settlements;
+GRANT MAINTAIN ON settlement_lines, payouts, balance_entries, settlement_matches, settlement_accounts TO checkout_settlements;
 
 -- What persons do about settled money is written down with it.
 GRANT INSERT (key, door, operator, action, subject, why, details) ON audit TO checkout_settlements;

@@ -3,7 +3,7 @@
 
 CREATE TYPE settlement_file_state AS ENUM ('held', 'entered', 'superseded');
 CREATE TYPE payout_status AS ENUM ('pending', 'in_transit', 'paid', 'canceled', 'failed');
-CREATE TYPE payout_state AS ENUM ('open', 'unmatched', 'reconciled', 'by_balance');
+CREATE TYPE payout_state AS ENUM ('open', 'unmatched', 'reconciled', 'by_balance', 'void');
 CREATE TYPE balance_entry_kind AS ENUM (
     'capture', 'release', 'refund', 'refund_failure', 'dispute', 'dispute_reversal', 'fee', 'reserve', 'conversion', 'transfer',
     'adjustment', 'rounding', 'payout', 'payout_reversal', 'bank', 'unknown');

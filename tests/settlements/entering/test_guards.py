@@ -86,7 +86,6 @@ def test_what_is_undone_or_withdrawn_stays_so(settlements: Settlements, sql: Sql
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE settlement_files SET rows = 0",
         "UPDATE settlement_files SET sha256 = ''",
         "UPDATE payouts SET currency = 'EUR'",
         "UPDATE balance_entries SET net = 0",

@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +22,18 @@ from checkout_service.settlement_words import EntryKind, FileState
 from checkout_service.settlements.entered import FileOfAnotherError
 from checkout_service.settlements.entering import enter
 from tests.conftest import ROOT, Servers, Sql
-from tests.settlements.entering.reports import PROVIDER, connect, dump, line, payment, payouts, report, whole
+from tests.settlements.entering.reports import (
+    PROVIDER,
+    connect,
+    dump,
+    line,
+    payment,
+    payout,
+    payouts,
+    report,
+    section,
+    whole,
+)
 
 Settlements = psycopg.Connection[Any]
 
@@ -77,7 +90,13 @@ def test_what_cannot_be_read_to_its_end_leaves_nothing(
         ({"currency": "U\tS"}, "line 1: names a currency that is none"),
         ({"subject_ref": "a\0b"}, "line 1: has a character NUL"),
         ({"subject_ref": "a\ud800"}, "line 1: has characters that are none"),
-        ({"payment_ref": "x" * 2001}, "line 1: its names have more than 2000 characters"),
+        ({"payment_ref": "x" * 2001}, "line 1: its names have more than 2000 bytes"),
+        ({"entry_ref": "\u4e00" * 1500}, "line 1: its names have more than 2000 bytes"),
+        ({"occurred_at": datetime(1, 1, 1, tzinfo=UTC)}, "line 1: its time is before 2000, or more than a year ahead"),
+        (
+            {"occurred_at": datetime(9999, 12, 31, tzinfo=UTC)},
+            "line 1: its time is before 2000, or more than a year ahead",
+        ),
         ({"entry_ref": ""}, "line 1: has no name"),
     ],
 )
@@ -209,3 +228,36 @@ def _until(holds: Any) -> None:
     while not holds():
         assert time.monotonic() < ends_at
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"payout_ref": ""}, "a payout has no name"),
+        ({"bank_reference": "\u4e00" * 700}, "payout 'po_1': its names have more than 2000 bytes"),
+        ({"descriptor": "a\0b"}, "payout 'po_1' has a character NUL"),
+        ({"failure_code": "a\ud800"}, "payout 'po_1' has characters that are none"),
+    ],
+)
+def test_what_the_database_would_not_take_of_a_payout_is_refused(
+    settlements: Settlements, sql: Sql, change: dict[str, str], message: str
+) -> None:
+    listed = replace(payout("po_1", "1"), **change)
+
+    with pytest.raises(UnreadableReportError) as refused:
+        enter(settlements, report([], payouts=[listed], sections=[]), provider=PROVIDER, account="")
+
+    assert str(refused.value) == message
+    assert _is_empty(sql)
+
+
+def test_texts_that_events_show_are_cut(settlements: Settlements, sql: Sql) -> None:
+    listed = payout("po_1", "1", descriptor="x" * 2_000_000, failure_code="y" * 2_000_000)
+    strange = line(EntryKind.UNKNOWN, "1", ref="t1", provider_type="z" * 1_000_000)
+
+    sections = [section("all", expected={"USD": Decimal(1)})]
+    enter(settlements, report([strange], payouts=[listed], sections=sections), provider=PROVIDER, account="")
+
+    row = sql("SELECT length(descriptor) AS descriptor, length(failure_code) AS failure_code FROM payouts")[0]
+    assert tuple(row) == (500, 500)
+    assert 500 < sql("SELECT max(length(body::text)) AS n FROM events")[0].n < 3000

@@ -271,3 +271,50 @@ def test_a_payout_of_nothing_is_made_of_what_comes_to_nothing(settlements: Settl
     )
 
     assert payouts(sql) == {"batch_1": "reconciled"}
+
+
+def test_what_was_accepted_is_one_amount_and_no_other(settlements: Settlements, sql: Sql) -> None:
+    held = _enter(settlements, LINES[:3])
+    accept(settlements, held.file_id, operator="ada", why="a fee is on the way")
+    assert sql("SELECT net FROM payouts")[0].net == Decimal("61.80")
+    for amount, state in (("5000", "open"), ("56.80", "unmatched"), ("0.01", "open")):
+        enter(settlements, report([], payouts=[payout("po_1", amount)], sections=[]), provider=PROVIDER, account="")
+
+        assert payouts(sql) == {"po_1": state}
+
+
+def test_what_was_accepted_without_its_payout_says_nothing_of_the_payouts_amount(
+    settlements: Settlements, sql: Sql
+) -> None:
+    lines = [line(EntryKind.TRANSFER, "10", ref="t1", payout_ref="po_1")]
+    held = enter(
+        settlements, report(lines, sections=[section("po_1", of_payout="po_1")]), provider=PROVIDER, account=""
+    )
+    accept(settlements, held.file_id, operator="ada", why="its payout is listed nowhere")
+
+    for amount, state in (("12.34", "open"), ("10", "reconciled")):
+        enter(settlements, report([], payouts=[payout("po_1", amount)], sections=[]), provider=PROVIDER, account="")
+
+        assert payouts(sql) == {"po_1": state}
+
+
+@pytest.mark.parametrize("known", [[payout("po_1", "15")], []])
+def test_a_payout_of_two_currencies_or_amounts_is_accepted_by_nobody(
+    settlements: Settlements, sql: Sql, known: list[Any]
+) -> None:
+    enter(settlements, report([], payouts=known, sections=[], name="known"), provider=PROVIDER, account="")
+    lines = [line(EntryKind.TRANSFER, "1000", ref="t1", payout_ref="po_1", currency="JPY")]
+    listed = [payout("po_1", "1000", currency="JPY"), *([] if known else [payout("po_1", "15")])]
+    held = enter(
+        settlements,
+        report(lines, payouts=listed, sections=[section("po_1", of_payout="po_1")]),
+        provider=PROVIDER,
+        account="",
+    )
+    assert len(held.faults) == 1
+
+    with pytest.raises(UnenterableError, match="lists payout po_1 with two amounts, or with another currency"):
+        accept(settlements, held.file_id, operator="ada", why="")
+
+    assert payouts(sql) == ({"po_1": "open"} if known else {})
+    assert sql("SELECT count(*) AS n FROM audit")[0].n == 0

@@ -20,6 +20,7 @@ from tests.settlements.entering.reports import (
     payment,
     payout,
     payouts,
+    refund,
     report,
     section,
     states,
@@ -180,3 +181,99 @@ def test_the_first_entry_of_an_account_only_becomes_an_earlier_one(settlements: 
 
     [row] = sql("SELECT provider, account, first_entry_at, cursor FROM settlement_accounts")
     assert tuple(row) == (PROVIDER, "", NOW - timedelta(days=9), "after 1")
+
+
+@pytest.mark.parametrize("status", [PayoutStatus.CANCELED, PayoutStatus.FAILED])
+def test_a_payout_that_came_to_nothing_is_neither_open_nor_reconciled(
+    settlements: Settlements, sql: Sql, status: PayoutStatus
+) -> None:
+    listed = [payout("po_1", "10", status=status), payout("po_2", "10", status=status, itemized=False)]
+
+    enter(settlements, report([], payouts=listed, sections=[]), provider=PROVIDER, account="")
+
+    assert payouts(sql) == {"po_1": "void", "po_2": "void"}
+    assert sql("SELECT count(*) AS n FROM payouts WHERE reconciled_at IS NOT NULL")[0].n == 0
+    assert sql("SELECT count(*) AS n FROM events WHERE type = 'payout.reconciled'")[0].n == 0
+
+    enter(settlements, whole("po_1", [line(EntryKind.TRANSFER, "10", ref="t1")]), provider=PROVIDER, account="")
+
+    assert payouts(sql) == {"po_1": "reconciled", "po_2": "void"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_source_says_what_a_line_is_about_and_the_other_which_payout_it_is_of(
+    settlements: Settlements, sql: Sql, order: int
+) -> None:
+    payment(sql, captured={"ch_1": "100"})
+    plain = line(EntryKind.CAPTURE, "92", ref="t1", currency="EUR", payout_ref="po_1", section="all")
+    rich = line(
+        *(EntryKind.CAPTURE, "92"),
+        ref="t1",
+        subject="ch_1",
+        currency="EUR",
+        customer_amount=Decimal(100),
+        customer_currency="USD",
+    )
+    enter(
+        settlements,
+        report([], payouts=[payout("po_1", "92", currency="EUR")], sections=[]),
+        provider=PROVIDER,
+        account="",
+    )
+
+    for each in [plain, rich][::order]:
+        enter(settlements, report([each]), provider=PROVIDER, account="")
+
+    assert states(sql) == {"t1": "matched"}
+    assert payouts(sql) == {"po_1": "reconciled"}
+    assert enter(settlements, report([plain, line(EntryKind.TRANSFER, "1")]), provider=PROVIDER, account="").known == 1
+
+
+def test_a_line_that_is_of_another_kind_is_another_version(settlements: Settlements, sql: Sql) -> None:
+    refund(sql, payment(sql, captured={"ch_1": "10"}), "re_1", "4")
+    enter(
+        settlements,
+        whole("po_1", [line(EntryKind.RELEASE, "-4", ref="t1", subject="re_1")]),
+        provider=PROVIDER,
+        account="",
+    )
+    assert states(sql) == {"t1": "unknown_here"}
+
+    entered = enter(
+        settlements,
+        report([line(EntryKind.REFUND, "-4", ref="t1", subject="re_1")]),
+        provider=PROVIDER,
+        account="",
+    )
+    same = enter(
+        settlements,
+        report([line(EntryKind.UNKNOWN, "-4", ref="t1", subject="re_1", payment_ref="pi_1")]),
+        provider=PROVIDER,
+        account="",
+    )
+
+    assert (entered.withdrawn, same.withdrawn) == (1, 1)
+    assert states(sql) == {"t1": "matched"}
+    assert payouts(sql) == {"po_1": "reconciled"}
+
+
+def test_a_row_that_went_is_missed_where_another_file_had_brought_it(settlements: Settlements, sql: Sql) -> None:
+    lines = [line(EntryKind.TRANSFER, "10", ref="t1"), line(EntryKind.TRANSFER, "5", ref="t2")]
+    enter(settlements, report(lines), provider=PROVIDER, account="")
+    enter(settlements, whole("po_1", lines), provider=PROVIDER, account="")
+
+    less = enter(settlements, whole("po_1", lines[:1]), provider=PROVIDER, account="")
+
+    assert (less.known, less.withdrawn) == (1, 1)
+    assert states(sql) == {"t2": "withdrawn"}
+    assert payouts(sql) == {"po_1": "unmatched"}
+
+
+def test_an_older_listing_of_a_payout_changes_nothing(settlements: Settlements, sql: Sql) -> None:
+    enter(settlements, whole("po_1", [line(EntryKind.TRANSFER, "10", ref="t1")]), provider=PROVIDER, account="")
+    before = dump(sql)
+
+    older = payout("po_1", "9", status=PayoutStatus.PENDING)
+    enter(settlements, report([], payouts=[older], sections=[]), provider=PROVIDER, account="")
+
+    assert dump(sql) == before
