@@ -43,8 +43,8 @@ _BY_STATE: Final = """
     WHERE id > %(after)s AND file_id = %(file)s AND undone_at IS NULL GROUP BY state
 """
 
-# About the same sections, all of which this one has as a whole: of a bank's, from the same balance to the same. Nobody needs
-# the lines of those any more.
+# About the same sections, all of which this one has as a whole: of a bank's, from the same balance to the same.
+# Nobody needs the lines of those any more.
 _SUPERSEDED: Final = """
     WITH newer AS MATERIALIZED (
         SELECT DISTINCT section.account, section.name, section.complete, section.opening, section.expected
