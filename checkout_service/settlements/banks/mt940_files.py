@@ -56,6 +56,7 @@ _LINE: Final = re.compile(
     re.IGNORECASE,
 )
 _NUMBER: Final = re.compile(r"([0-9]{1,10})(?:/([0-9]{1,10}))?")
+_IBAN_SHAPE: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _STATEMENT_TAGS: Final = frozenset({"20", "21", "25", "25P", "28", "28C", "60", "60F", "60M"})
 
 # The codes of Dutch banks' text. Of those that are not kept, most name people and their accounts.
@@ -260,9 +261,15 @@ class _Reading:
         account = plain_account(found.text.split("\n")[0])
         if currency and account.endswith(currency) and len(account) > len(currency) and not is_iban(account):
             account = account.removesuffix(currency)
-        if self._account and not account[:2].isalpha():
+        if not _IBAN_SHAPE.fullmatch(account) and self._account:
             # The bank's number and the account's, as German banks write them: the operator names the IBAN.
             return plain_account(self._account)
+        if not _IBAN_SHAPE.fullmatch(account):
+            raise UnreadableReportError(
+                f"the statement's account is {account}, which is no IBAN: name that with --account, so that each "
+                "statement of it, in whatever format, is of the same account",
+                line=found.line,
+            )
         return checked_account(account, self._account, line=found.line)
 
     def _balance(self, each: _Field) -> _Balance:
