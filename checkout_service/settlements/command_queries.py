@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
+from checkout_service.command_options import kept
 from checkout_service.settlement_words import BANK, EXCEPTIONS, EntryKind, FileState, MatchState
 
 Row = Mapping[str, Any]
@@ -56,7 +57,7 @@ def held_files(
 
 
 def files_called(connection: psycopg.Connection[Any], name: str, *, provider: str | None = None) -> Sequence[Row]:
-    """The newest files of this name."""
+    """The newest files of this name, those that are held before all others."""
     return _all(connection, _FILES_CALLED, {"name": name, "provider": provider, "limit": FEW})
 
 
@@ -116,6 +117,8 @@ def fees_by_month(
 
 
 def _all(connection: psycopg.Connection[Any], query: str, values: Mapping[str, Any]) -> Sequence[Row]:
+    # What somebody typed may be bytes of no text, which no database has.
+    values = {name: kept(value) if isinstance(value, str) else value for name, value in values.items()}
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query.encode(), values).fetchall()
 
@@ -186,7 +189,7 @@ ORDER BY id DESC LIMIT %(limit)s
 _FILES_CALLED: Final = f"""
 SELECT {_FILE_COLUMNS} FROM settlement_files
 WHERE name = %(name)s AND (%(provider)s::text IS NULL OR provider = %(provider)s)
-ORDER BY id DESC LIMIT %(limit)s
+ORDER BY state = 'held' DESC, id DESC LIMIT %(limit)s
 """  # noqa: S608 (our own parts)
 
 _FILE: Final = f"SELECT {_FILE_COLUMNS} FROM settlement_files WHERE id = %(file)s"  # noqa: S608 (our own parts)

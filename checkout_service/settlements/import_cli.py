@@ -14,7 +14,8 @@ import click
 from checkout_service.command_options import kept
 from checkout_service.providers.registry import ProviderSpecError
 from checkout_service.providers.reports import LARGEST_FILE, ReadReport, UnreadableReportError
-from checkout_service.settlement_words import EXCEPTIONS, FileState
+from checkout_service.settlement_words import BANK, EXCEPTIONS, FileState
+from checkout_service.settlements.banks.bookings import plain_account
 from checkout_service.settlements.command_context import (
     by,
     operator_option,
@@ -65,7 +66,9 @@ def import_files(files: tuple[Path, ...], provider: str, account: str, operator:
         raise click.UsageError(f"--provider: {shown(str(error), 500)}.") from error
     except ProviderSpecError as error:
         raise click.ClickException(str(error)) from error
-    account = kept(account)
+    account = kept(account).strip()
+    if provider == BANK:
+        account = plain_account(account)
     if account and (fault := fault_of_subject(account)):
         raise click.UsageError(f"--account: it {fault}.")
     is_good = True

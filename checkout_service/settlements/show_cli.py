@@ -55,9 +55,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="A JSON object a li
 @click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="May be repeated; by default all.")
 @_provider
 @click.option("--before", type=Id(), metavar="ID", help="Go on behind this one, the last that was listed.")
-@click.option(
-    "--limit", type=Number(1, 10_000), default=50, show_default=True, help="Of each: matches, and held files."
-)
+@click.option("--limit", type=Number(1, 10_000), default=50, show_default=True, help="So many at most.")
 @_json
 def list_exceptions(
     kinds: tuple[str, ...], provider: str | None, before: UUID | None, limit: int, as_json: bool
@@ -76,22 +74,23 @@ def list_exceptions(
         matches = (
             open_exceptions(connection, kinds=states, provider=provider, before=before, limit=asked) if states else ()
         )
-    if as_json:
-        for row in (*({**file, "kind": HELD} for file in files[:limit]), *matches[:limit]):
+    # One list, so that what comes behind an id is behind it, whatever it is. Ids are by their moments.
+    held = [{**file, "kind": HELD} for file in files]
+    found = sorted([*held, *matches], key=lambda row: row["id"], reverse=True)
+    for row in found[:limit]:
+        if as_json:
             remedy = remedy_of(row["kind"], row["provider"])
             click.echo(json.dumps({**_exactly(row), "remedy": remedy}, default=_plain, ensure_ascii=True))
-    else:
-        for file in files[:limit]:
-            for line in _held_lines(file):
+        elif row["kind"] == HELD:
+            for line in _held_lines(row):
                 click.echo(line)
-        for match in matches[:limit]:
-            click.echo(_exception(match))
-    if not as_json and not files and not matches:
+        else:
+            click.echo(_exception(row))
+    if not found and not as_json:
         click.echo("No exceptions match.", err=True)
-    for what, found in (("held files", files), ("exceptions", matches)):
-        if len(found) > limit:
-            last = found[limit - 1]["id"]
-            click.echo(f"There are more {what} than these {limit}: --limit, or --before {last}", err=True)
+    if len(found) > limit:
+        last = found[limit - 1]["id"]
+        click.echo(f"There are more than these {limit}: --limit, or --before {last}", err=True)
 
 
 @click.command("show")

@@ -79,9 +79,7 @@ def test_more_than_are_shown_is_named_and_gone_on_with(run: Commands, sql: Sql) 
     assert len(seen) == len(set(seen)) == 7
     assert seen == sorted(seen, reverse=True), "the newest first"
     third = seen[2]
-    assert run("exceptions", "--limit", "3").stderr == (
-        f"There are more exceptions than these 3: --limit, or --before {third}\n"
-    )
+    assert run("exceptions", "--limit", "3").stderr == (f"There are more than these 3: --limit, or --before {third}\n")
     assert run("exceptions", "--limit", "7").stderr == "", "there are as many, and no more"
 
 
