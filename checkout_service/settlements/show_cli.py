@@ -151,7 +151,7 @@ def _payout_lines(row: Row) -> Iterator[str]:
     )
     if not row["itemized"]:
         yield "  nobody can list what it is made of: it is reconciled by the balance of its account"
-    elif row["state"] != PayoutState.BY_BALANCE or row["entries"]:
+    elif row["entries"] or row["state"] == PayoutState.OPEN:
         yield (
             f"  entries {row['entries']}: gross {amount(row['gross'], currency)}, fee {amount(row['fee'], currency)}, "
             f"net {amount(row['net'], currency)}, residue {difference(residue, currency)} {currency}"

@@ -101,6 +101,29 @@ def test_a_payout_is_shown_by_its_name_or_id_with_all_that_it_is(entered: Comman
     assert file.endswith("  a  acme 1  2 entries  proof: lines = payout")
 
 
+def test_one_that_a_page_ends_with_leaves_out_no_held_file(run: Commands, sql: Sql) -> None:
+    for name in "ab":
+        run.report(name, f"payout po_{name} 2\ntxn_{name} capture 1 0\n")
+        run.report(f"{name}1", f"payout po_{name}1 1\ntxn_{name}1 capture 1 0\n")
+    assert run("fetch").returncode == 1
+    seen: list[str] = []
+    before: tuple[str, ...] = ()
+    for _ in range(4):
+        [row] = [json.loads(line) for line in run("exceptions", "--limit", "1", "--json", *before).stdout.splitlines()]
+        seen.append(row["kind"])
+        before = ("--before", row["id"])
+    assert seen == ["unknown_here", "held", "unknown_here", "held"]
+    assert run("exceptions", "--json", *before).stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("exceptions", "--provider", "\udcff"), ("show", "x", "--account", "\udcff"), ("fees", "--provider", "\udcff")],
+)
+def test_bytes_that_are_no_text_are_nobodys_name(run: Commands, arguments: tuple[str, ...]) -> None:
+    assert "Traceback" not in run(*arguments).stderr
+
+
 def test_a_payout_that_is_not_there_and_one_that_several_have_are_sentences(
     run: Commands, sql: Sql, tmp_path: Path
 ) -> None:
