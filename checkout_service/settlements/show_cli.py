@@ -68,11 +68,13 @@ def list_exceptions(
     """
     chosen = kinds or KINDS
     states = [MatchState(kind) for kind in chosen if kind != HELD]
-    asked = limit + 1
+    one_more = limit + 1
     with settled() as (_settings, connection):
-        files = held_files(connection, provider=provider, before=before, limit=asked) if HELD in chosen else ()
+        files = held_files(connection, provider=provider, before=before, limit=one_more) if HELD in chosen else ()
         matches = (
-            open_exceptions(connection, kinds=states, provider=provider, before=before, limit=asked) if states else ()
+            open_exceptions(connection, kinds=states, provider=provider, before=before, limit=one_more)
+            if states
+            else ()
         )
     # One list, so that what comes behind an id is behind it, whatever it is. Ids are by their moments.
     held = [{**file, "kind": HELD} for file in files]
