@@ -119,7 +119,7 @@ def _beginning(since: datetime | None, settings: SettlementsSettings) -> datetim
     try:
         begins = datetime.combine(since.date(), time(), ZoneInfo(settings.timezone)).astimezone(UTC)
     except OverflowError as error:
-        raise click.UsageError(f"--since: {since:%Y-%m-%d} is no day of money.") from error
+        raise click.UsageError(f"--since: {since.date()} is no day of money.") from error
     if begins > datetime.now(UTC):
         raise click.UsageError(f"--since: {since:%Y-%m-%d} has not begun in {settings.timezone}.")
     return begins
