@@ -78,7 +78,8 @@ class Action(StrEnum):
     """Ended a match of settled money: ``subject`` is its id; ``details`` has its ``state``, ``entry``, and ``subject``
     with ``subject_id``, what of ours it was."""
     RESOLVE_MATCH = "resolve_match"
-    """Settled an exception; as above."""
+    """Settled an exception; as above. Of all of one kind that a payout has, ``subject`` is the payout's id, and
+    ``details`` has the ``state`` and how many ``matches`` there were."""
     LINK_PAYOUT = "link_payout"
     """Said which payout an entry is part of: ``subject`` is the payout's id; ``details`` has the ``entry``."""
 

@@ -24,6 +24,7 @@ from checkout_service.local.data_folder import (
     MOCK_PROVIDER,
     PROCFILE,
     ROOT,
+    SETTLEMENTS_URL,
     DataFolder,
     check_urls,
     environment_for,
@@ -89,6 +90,7 @@ def session(
             names, _ = read_names(given)  # the migrations say what is wrong with them
             roles = (names.web, names.worker, SUPERUSER)
             urls = {name: postgres.url(role, DATABASE) for name, role in zip(DATABASE_URLS, roles, strict=True)}
+            urls[SETTLEMENTS_URL] = postgres.url(names.settlements, DATABASE)
         if not given.get("REDIS_URL"):
             with screen.step("Valkey"):
                 valkey = start_valkey(data.folder / "valkey", guard=guard, durable=kept)

@@ -141,7 +141,8 @@ BY_REFERENCE: Final = f"""
             WHEN part.amount IS NULL THEN 'names ' || part.payouts || ' payouts, which do not add up to it'
             WHEN part.payouts > 1 AND part.amount <> part.net THEN 'one of ' || part.payouts || ' payouts of this entry'
             WHEN sign(part.amount) = -sign(part.payout_amount) THEN 'the payout came back'
-            WHEN added.entries > 1 THEN 'one of ' || added.entries || ' entries of this payout'
+            WHEN added.entries > 1
+                THEN 'one of ' || added.entries || ' entries of this payout, together ' || added.total
             ELSE '' END AS detail
     FROM part LEFT JOIN added USING (payout_id)
 """  # noqa: S608 (only our own constants)

@@ -29,7 +29,7 @@ from checkout_service.settlements.show_cli import list_exceptions, show_fees, sh
 
 NOTHING_SET: Final = (
     "No provider's reports are set up: their settings begin with the provider and REPORTS, such as STRIPE_REPORTS_KEY "
-    "(docs/settlements.md). Files can be imported."
+    "(docs/settlements.md). Files can be imported; what is missing in them is looked for all the same."
 )
 
 
@@ -77,7 +77,7 @@ def fetch(since: datetime | None, provider: str | None) -> None:
                 raise click.ClickException(_not_set(provider, settings))
             accounts = {provider: accounts[provider]}
         elif not accounts:
-            raise click.ClickException(NOTHING_SET)
+            click.echo(NOTHING_SET, err=True)
         begins = _beginning(since, settings)
         needs_somebody = False
         try:
@@ -116,7 +116,10 @@ def _beginning(since: datetime | None, settings: SettlementsSettings) -> datetim
     """The beginning of the day in the zone of settled money, in UTC. Raises UsageError for a day that has not begun."""
     if since is None:
         return None
-    begins = datetime.combine(since.date(), time(), ZoneInfo(settings.timezone)).astimezone(UTC)
+    try:
+        begins = datetime.combine(since.date(), time(), ZoneInfo(settings.timezone)).astimezone(UTC)
+    except OverflowError as error:
+        raise click.UsageError(f"--since: {since.date()} is no day of money.") from error
     if begins > datetime.now(UTC):
         raise click.UsageError(f"--since: {since:%Y-%m-%d} has not begun in {settings.timezone}.")
     return begins

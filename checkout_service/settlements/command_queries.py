@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
+from checkout_service.command_options import kept
 from checkout_service.settlement_words import BANK, EXCEPTIONS, EntryKind, FileState, MatchState
 
 Row = Mapping[str, Any]
@@ -56,7 +57,7 @@ def held_files(
 
 
 def files_called(connection: psycopg.Connection[Any], name: str, *, provider: str | None = None) -> Sequence[Row]:
-    """The newest files of this name."""
+    """The newest files of this name, those that are held before all others."""
     return _all(connection, _FILES_CALLED, {"name": name, "provider": provider, "limit": FEW})
 
 
@@ -77,6 +78,11 @@ def payout_of(connection: psycopg.Connection[Any], payout_id: UUID) -> Row | Non
     return _one(connection, _PAYOUT, {"payout": payout_id})
 
 
+def entries_naming(connection: psycopg.Connection[Any], ref: str) -> Sequence[Row]:
+    """How many entries of which account name a payout that nobody has listed."""
+    return _all(connection, _WAITING, {"ref": ref, "limit": FEW})
+
+
 def parts_of(connection: psycopg.Connection[Any], payout_id: UUID) -> Sequence[Row]:
     """What it is made of: kind, currency, how many entries, and the sums of gross, fee and net."""
     return _all(connection, _PARTS, {"payout": payout_id})
@@ -88,7 +94,7 @@ def bank_entries_of(connection: psycopg.Connection[Any], payout_id: UUID) -> Seq
 
 
 def files_of(connection: psycopg.Connection[Any], payout_id: UUID) -> Sequence[Row]:
-    """The first files that brought its entries, with what was proved in them."""
+    """The newest files that brought its entries or listed it, with what was proved, or accepted, in them."""
     return _all(connection, _FILES_OF, {"payout": payout_id, "limit": FEW})
 
 
@@ -111,6 +117,8 @@ def fees_by_month(
 
 
 def _all(connection: psycopg.Connection[Any], query: str, values: Mapping[str, Any]) -> Sequence[Row]:
+    # What somebody typed may be bytes of no text, which no database has.
+    values = {name: kept(value) if isinstance(value, str) else value for name, value in values.items()}
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query.encode(), values).fetchall()
 
@@ -123,7 +131,8 @@ _LISTED: Final = """
     match.id, match.state::text AS kind, match.provider, match.account, match.amount, match.currency, match.amount_here,
     match.currency_here, match.differs, match.detail, match.subject::text AS subject, match.payment_id,
     match.created_at, entry.id AS entry_id, entry.entry_ref, entry.kind::text AS entry_kind, entry.provider_type,
-    entry.occurred_at, payout.id AS payout_id, payout.payout_ref
+    entry.occurred_at, entry.subject_ref, entry.payment_ref, entry.merchant_ref, payout.id AS payout_id,
+    payout.payout_ref
 """
 
 _BESIDE: Final = """
@@ -180,7 +189,7 @@ ORDER BY id DESC LIMIT %(limit)s
 _FILES_CALLED: Final = f"""
 SELECT {_FILE_COLUMNS} FROM settlement_files
 WHERE name = %(name)s AND (%(provider)s::text IS NULL OR provider = %(provider)s)
-ORDER BY id DESC LIMIT %(limit)s
+ORDER BY state = 'held' DESC, id DESC LIMIT %(limit)s
 """  # noqa: S608 (our own parts)
 
 _FILE: Final = f"SELECT {_FILE_COLUMNS} FROM settlement_files WHERE id = %(file)s"  # noqa: S608 (our own parts)
@@ -200,6 +209,16 @@ ORDER BY id DESC LIMIT %(limit)s
 
 _PAYOUT: Final = f"SELECT {_PAYOUT_COLUMNS} FROM payouts WHERE id = %(payout)s"  # noqa: S608 (our own parts)
 
+_WAITING: Final = """
+SELECT known.provider, known.account, counted.entries
+FROM settlement_accounts AS known CROSS JOIN LATERAL (
+    SELECT count(*) AS entries FROM balance_entries AS entry
+    WHERE entry.provider = known.provider AND entry.account = known.account AND entry.payout_ref = %(ref)s
+        AND entry.payout_ref <> '' AND entry.payout_id IS NULL AND entry.withdrawn_by IS NULL
+) AS counted
+WHERE counted.entries > 0 ORDER BY 1, 2 LIMIT %(limit)s
+"""
+
 _PARTS: Final = """
 SELECT kind::text AS kind, currency, count(*) AS entries, sum(gross) AS gross, sum(fee) AS fee, sum(net) AS net
 FROM balance_entries WHERE payout_id = %(payout)s AND withdrawn_by IS NULL
@@ -214,16 +233,28 @@ WHERE match.payout_id = %(payout)s AND entry.provider = %(bank)s AND match.undon
 ORDER BY entry.occurred_at, match.id LIMIT %(limit)s
 """
 
+# Those that only list it are no older than it, so that not all of a provider's are looked into.
 _FILES_OF: Final = """
-SELECT file.id, file.name, file.form, file.state::text AS state, file.residues, file.accepted_by, file.accepted_why,
-    brought.entries, brought.sections, (
+SELECT file.id, file.name, file.form, file.rows, file.accepted_by, file.accepted_why, brought.entries, (
         SELECT array_agg(DISTINCT section ->> 'rule') FROM jsonb_array_elements(file.sections) AS section
         WHERE section ->> 'name' = ANY(brought.sections)
-    ) AS rules
+    ) AS rules, (
+        SELECT array_agg(residue) FROM jsonb_array_elements(file.residues) AS residue
+        WHERE residue ->> 'section' = ANY(brought.sections)
+    ) AS residues
 FROM (
-    SELECT file_id, count(*) AS entries, array_agg(DISTINCT section) AS sections
-    FROM balance_entries WHERE payout_id = %(payout)s AND withdrawn_by IS NULL
-    GROUP BY file_id ORDER BY file_id LIMIT %(limit)s
+    SELECT file_id, sum(entries)::bigint AS entries, coalesce(max(sections), '{}') AS sections
+    FROM (
+        SELECT file_id, count(*) AS entries, array_agg(DISTINCT section) AS sections
+        FROM balance_entries WHERE payout_id = %(payout)s AND withdrawn_by IS NULL GROUP BY file_id
+        UNION ALL
+        SELECT lists.id, 0, NULL
+        FROM payouts AS payout JOIN settlement_files AS lists ON lists.provider = payout.provider
+            AND lists.state = 'entered' AND lists.entered_at >= payout.created_at
+            AND lists.payouts @> jsonb_build_array(
+                jsonb_build_object('account', payout.account, 'payout_ref', payout.payout_ref))
+        WHERE payout.id = %(payout)s
+    ) AS each GROUP BY file_id ORDER BY sum(entries) > 0 DESC, file_id DESC LIMIT %(limit)s
 ) AS brought JOIN settlement_files AS file ON file.id = brought.file_id
 ORDER BY file.id
 """

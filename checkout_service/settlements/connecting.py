@@ -11,7 +11,7 @@ from checkout_service.settings.settlements import SettlementsSettings
 STATEMENT_WITHIN: Final = 900
 """Seconds that one statement may take: a rule over a million lines takes tens of them."""
 
-LOCK_WITHIN: Final = 300
+LOCK_WITHIN: Final = 900
 """Seconds that a statement waits for what another command holds, which may be entering a million lines. No customer
 waits for one of ours."""
 

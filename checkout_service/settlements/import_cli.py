@@ -15,6 +15,7 @@ from checkout_service.command_options import kept
 from checkout_service.providers.registry import ProviderSpecError
 from checkout_service.providers.reports import LARGEST_FILE, ReadReport, UnreadableReportError
 from checkout_service.settlement_words import BANK, EXCEPTIONS, FileState
+from checkout_service.settlements.banks.bookings import plain_account
 from checkout_service.settlements.command_context import (
     by,
     operator_option,
@@ -66,21 +67,25 @@ def import_files(files: tuple[Path, ...], provider: str, account: str, operator:
         raise click.UsageError(f"--provider: {shown(str(error), 500)}.") from error
     except ProviderSpecError as error:
         raise click.ClickException(str(error)) from error
-    account = kept(account)
+    account = kept(account).strip()
+    if provider == BANK:
+        account = plain_account(account)
     if account and (fault := fault_of_subject(account)):
         raise click.UsageError(f"--account: it {fault}.")
     is_good = True
     with settled() as (_settings, connection):
         for file in files:
             try:
-                entered = _entered(connection, file, read, provider=provider, account=account, operator=by(operator))
+                entered, payouts = _entered(
+                    connection, file, read, provider=provider, account=account, operator=by(operator)
+                )
             except (BadFileError, UnreadableReportError, FileOfAnotherError, OSError) as error:
                 watched_no_more()
                 click.echo(f"{shown(str(file))}: {shown(str(error), 1000)}. Nothing of it was entered.", err=True)
                 is_good = False
             else:
                 watched_no_more()
-                _tell(shown(str(file)), entered)
+                _tell(shown(str(file)), entered, payouts=payouts)
                 is_good &= entered.state is not FileState.HELD
     if not is_good:
         raise SystemExit(1)
@@ -88,11 +93,12 @@ def import_files(files: tuple[Path, ...], provider: str, account: str, operator:
 
 def _entered(
     connection: SettlementsConnection, path: Path, read: ReadReport, *, provider: str, account: str, operator: str
-) -> Entered:
+) -> tuple[Entered, int]:
+    """What came of the file, and how many payouts it lists."""
     name = kept(path.name)
     with closing(_opened(path, provider)) as file:
         report = read(file, name=name, account=account)
-        return enter(
+        entered = enter(
             connection,
             report,
             provider=provider,
@@ -100,6 +106,7 @@ def _entered(
             operator=operator,
             progress=lambda lines: watched(name, lines),
         )
+        return entered, len({(each.account, each.payout_ref) for each in report.payouts})
 
 
 def _opened(path: Path, provider: str) -> BufferedReader:
@@ -132,7 +139,7 @@ def _fault(file: BufferedReader, provider: str) -> str | None:
     return f"it is {packed}: unpack it, or save it as CSV, first" if packed else None
 
 
-def _tell(name: str, entered: Entered) -> None:
+def _tell(name: str, entered: Entered, *, payouts: int) -> None:
     if entered.is_known:
         how = {
             FileState.ENTERED: "was entered before",
@@ -142,6 +149,7 @@ def _tell(name: str, entered: Entered) -> None:
         click.echo(f"{name}: {how} ({entered.file_id}); nothing changed")
     elif entered.state is FileState.ENTERED:
         gone = f", {entered.withdrawn} withdrawn" if entered.withdrawn else ""
+        gone += f", {payouts} payouts" if payouts else ""
         kinds = "".join(
             f", {count} {state.value}" for state, count in sorted(entered.by_state.items()) if state in EXCEPTIONS
         )

@@ -7,16 +7,18 @@ from uuid import UUID
 import click
 
 from checkout_service.command_options import Id, kept
-from checkout_service.settlement_words import EXCEPTIONS, FileState
+from checkout_service.settlement_words import EXCEPTIONS, FileState, MatchState
 from checkout_service.settlements.command_context import because, by, operator_option, settled, shown, why_option
 from checkout_service.settlements.command_queries import Row, file_of, files_called
 from checkout_service.settlements.connecting import SettlementsConnection
 from checkout_service.settlements.entered import NotHeldError, UnenterableError, UnknownFileError
 from checkout_service.settlements.entering import accept
-from checkout_service.settlements.presenting import stored_residue
+from checkout_service.settlements.naming import account_option, payout_named, provider_option
+from checkout_service.settlements.presenting import residue_line, stored_residue
 from checkout_service.settlements.settling import (
     LinkedAlreadyError,
     NoExceptionError,
+    NoPartError,
     NotMatchedError,
     OtherCurrencyError,
     ResolvedAlreadyError,
@@ -26,6 +28,7 @@ from checkout_service.settlements.settling import (
     UnknownPayoutError,
     link,
     resolve,
+    resolve_all,
     undo,
 )
 from checkout_service.spellings import parse_id
@@ -36,23 +39,27 @@ _NO_MATCH = "No match has this id: `checkout settlements exceptions` lists those
 @click.command("accept")
 @click.argument("file", metavar="FILE|ID")
 @click.option(
-    "--residue", is_flag=True, help="Enter it with what it lacks or has too much; without this that is shown."
+    "--residue",
+    is_flag=True,
+    help="Enter it with its residue: what was found less what is expected. Without this the residue is shown alone.",
 )
 @click.option("--provider", help="Whose file it is, where several have this name.")
-@why_option
+@click.option("--why", help="Why, in your own words, for the audit: needed with --residue.")
 @operator_option
-def accept_file(file: str, residue: bool, provider: str | None, why: str, operator: str | None) -> None:
+def accept_file(file: str, residue: bool, provider: str | None, why: str | None, operator: str | None) -> None:
     """Enter a held file as it is: you have seen what does not add up, and say why it is right all the same.
 
-    FILE is its name without its folder, or its id. What is accepted stands with the file and in the audit. A later
-    file that adds up needs none of this.
+    FILE is its name without its folder, or its id. Without --residue it only shows what does not add up, and changes
+    nothing. What is accepted stands with the file, with its payout and in the audit. A later file that adds up needs
+    none of this.
     """
-    reason = because(why)
+    reason = because(why or "") if residue else ""
     with settled() as (_settings, connection):
         found = _held(connection, file, provider)
         if not residue:
             _show_residue(found)
-            raise click.ClickException("Nothing was done: add --residue to enter it as it is.")
+            click.echo("Nothing was done: add --residue and --why to enter it as it is.", err=True)
+            return
         try:
             entered = accept(connection, found["id"], operator=by(operator), why=reason)
         except UnknownFileError as error:
@@ -66,6 +73,12 @@ def accept_file(file: str, residue: bool, provider: str | None, why: str, operat
         f", {count} {state.value}" for state, count in sorted(entered.by_state.items()) if state in EXCEPTIONS
     )
     click.echo(f"{shown(found['name'])}: accepted: {entered.rows} lines, {entered.new} new entries{kinds}")
+    for each in entered.residues:
+        click.echo(f"  {residue_line(each)}")
+    if any(each.expected is None for each in entered.residues):
+        click.echo(
+            "  What nobody has listed yet is no payout here: its lines wait for the report that lists it.", err=True
+        )
 
 
 @click.command("undo")
@@ -73,57 +86,93 @@ def accept_file(file: str, residue: bool, provider: str | None, why: str, operat
 @why_option
 @operator_option
 def undo_match(match_id: UUID, why: str, operator: str | None) -> None:
-    """End a match that is wrong: its entry is as one that nobody has matched. It stays, with who undid it and why."""
-    reason = because(why)
-    with settled() as (_settings, connection):
-        try:
-            undo(connection, match_id, operator=by(operator), why=reason)
-        except UnknownMatchError as error:
-            raise click.ClickException(_NO_MATCH) from error
-        except UndoneAlreadyError as error:
-            raise click.ClickException("It does not hold any more: nothing was done.") from error
-        except ResolvedAlreadyError as error:
-            raise click.ClickException("Somebody has settled it already: nothing was done.") from error
-        except NotMatchedError as error:
-            raise click.ClickException("It is no match, so nothing is to be undone: resolve or link it.") from error
-    click.echo(f"{match_id}: undone")
+    """End a match that is wrong: its entry is as one that nobody has matched. It stays, with who undid it and why.
 
-
-@click.command("resolve")
-@click.argument("match_id", type=Id(), metavar="MATCH")
-@why_option
-@operator_option
-def resolve_match(match_id: UUID, why: str, operator: str | None) -> None:
-    """Settle an exception: it is listed no more, and keeps no payout from being reconciled."""
-    reason = because(why)
-    with settled() as (_settings, connection):
-        try:
-            resolve(connection, match_id, operator=by(operator), why=reason)
-        except UnknownMatchError as error:
-            raise click.ClickException(_NO_MATCH) from error
-        except UndoneAlreadyError as error:
-            raise click.ClickException("It does not hold any more: nothing was done.") from error
-        except ResolvedAlreadyError as error:
-            raise click.ClickException("Somebody has settled it already: nothing was done.") from error
-        except NoExceptionError as error:
-            raise click.ClickException("It is no exception: nobody needs to settle it.") from error
-    click.echo(f"{match_id}: resolved")
-
-
-@click.command("link")
-@click.argument("entry_id", type=Id(), metavar="ENTRY")
-@click.argument("payout_id", type=Id(), metavar="PAYOUT")
-@why_option
-@operator_option
-def link_entry(entry_id: UUID, payout_id: UUID, why: str, operator: str | None) -> None:
-    """Say which payout an entry is part of; of a bank's entry, which payout it brought.
-
-    The same again changes nothing.
+    Of an exception that was resolved, that is taken back: it is open again, with an id of its own.
     """
     reason = because(why)
     with settled() as (_settings, connection):
         try:
-            link(connection, entry_id, payout_id, operator=by(operator), why=reason)
+            again = undo(connection, match_id, operator=by(operator), why=reason)
+        except UnknownMatchError as error:
+            raise click.ClickException(_NO_MATCH) from error
+        except UndoneAlreadyError as error:
+            raise click.ClickException("It does not hold any more: nothing was done.") from error
+        except NotMatchedError as error:
+            message = "It is an exception and no match, so there is nothing to undo: resolve it, or link its entry."
+            raise click.ClickException(message) from error
+    click.echo(f"{match_id}: undone" if again is None else f"{match_id}: open again, as {again}")
+
+
+@click.command("resolve")
+@click.argument("match_ids", type=Id(), metavar="MATCH…", nargs=-1)
+@click.option("--payout", metavar="PAYOUT", help="All exceptions of this payout, by its id or name; with --kind.")
+@click.option("--kind", type=click.Choice([state.value for state in EXCEPTIONS]), help="All of this kind.")
+@provider_option
+@account_option
+@why_option
+@operator_option
+def resolve_match(
+    match_ids: tuple[UUID, ...],
+    payout: str | None,
+    kind: str | None,
+    provider: str | None,
+    account: str | None,
+    why: str,
+    operator: str | None,
+) -> None:
+    """Settle exceptions: they are listed no more, and keep no payout from being reconciled.
+
+    Either those of these ids, one after the other, or with --payout and --kind all of one kind that a payout has, all
+    or none of them. A wrong one is taken back by `undo`.
+    """
+    reason = because(why)
+    if (payout is None) != (kind is None) or (payout is None) != bool(match_ids):
+        raise click.UsageError("Give ids of matches, or --payout with --kind.")
+    with settled() as (_settings, connection):
+        if payout is not None and kind is not None:
+            found = payout_named(connection, payout, provider=provider, account=account)
+            number = resolve_all(connection, found["id"], MatchState(kind), operator=by(operator), why=reason)
+            click.echo(f"{shown(found['payout_ref'])}: {number} {kind} resolved")
+        for match_id in match_ids:
+            _resolve(connection, match_id, operator=by(operator), why=reason)
+            click.echo(f"{match_id}: resolved")
+
+
+def _resolve(connection: SettlementsConnection, match_id: UUID, *, operator: str, why: str) -> None:
+    """Settle one. Raises ClickException, which names it, where it cannot be."""
+    try:
+        resolve(connection, match_id, operator=operator, why=why)
+    except UnknownMatchError as error:
+        raise click.ClickException(f"{match_id}: {_NO_MATCH}") from error
+    except UndoneAlreadyError as error:
+        raise click.ClickException(f"{match_id}: It does not hold any more: nothing was done.") from error
+    except ResolvedAlreadyError as error:
+        message = f"{match_id}: Somebody has settled it already: nothing was done. `undo` takes that back."
+        raise click.ClickException(message) from error
+    except NoExceptionError as error:
+        raise click.ClickException(f"{match_id}: It is no exception: nobody needs to settle it.") from error
+
+
+@click.command("link")
+@click.argument("entry_id", type=Id(), metavar="ENTRY")
+@click.argument("payout", metavar="PAYOUT")
+@provider_option
+@account_option
+@why_option
+@operator_option
+def link_entry(
+    entry_id: UUID, payout: str, provider: str | None, account: str | None, why: str, operator: str | None
+) -> None:
+    """Say which payout an entry is part of; of a bank's entry, which payout it brought.
+
+    ENTRY is its id, PAYOUT its id or the provider's name for it. The same again changes nothing.
+    """
+    reason = because(why)
+    with settled() as (_settings, connection):
+        found = payout_named(connection, payout, provider=provider, account=account)
+        try:
+            link(connection, entry_id, found["id"], operator=by(operator), why=reason)
         except UnknownEntryError as error:
             raise click.ClickException("No current entry has this id.") from error
         except UnknownPayoutError as error:
@@ -133,7 +182,10 @@ def link_entry(entry_id: UUID, payout_id: UUID, why: str, operator: str | None) 
             raise click.ClickException(message) from error
         except LinkedAlreadyError as error:
             raise click.ClickException("The entry is part of another payout: nothing was done.") from error
-    click.echo(f"{entry_id}: linked with {payout_id}")
+        except NoPartError as error:
+            message = "The payout's own line is no part of it, and a payout that nobody can list has no parts."
+            raise click.ClickException(message) from error
+    click.echo(f"{entry_id}: linked with {shown(found['payout_ref'])} ({found['id']})")
 
 
 def _held(connection: SettlementsConnection, named: str, provider: str | None) -> Row:

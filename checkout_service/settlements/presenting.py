@@ -8,12 +8,20 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from checkout_service.command_options import printable
+from checkout_service.settlements.amounts import show_exactly
 from checkout_service.settlements.entered import Residue
 
 
 def amount(value: Decimal | None, currency: str | None) -> str:
-    """An amount with its currency, as it is; '' where there is none."""
-    return "" if value is None else f"{value:f} {currency or ''}".rstrip()
+    """An amount with its currency, exactly; '' where there is none."""
+    return "" if value is None else f"{show_exactly(value, currency or '')} {currency or ''}".rstrip()
+
+
+def difference(value: Decimal, currency: str) -> str:
+    """What was found less what is expected, with its sign: ``+1.00``, ``-0.01``; of rows, where no currency is."""
+    if not currency:
+        return f"{value:+f}"
+    return f"{'+' if value > 0 else ''}{show_exactly(value, currency)}"
 
 
 def moment(value: datetime | None) -> str:
@@ -24,9 +32,22 @@ def moment(value: datetime | None) -> str:
 def residue_line(residue: Residue) -> str:
     """What a section lacks or has too much: ``payout po_1 EUR: expected 10, found 9 (-1): rule``."""
     about = " ".join(part for part in (residue.account, residue.section, residue.currency) if part)
-    expected = "nothing that is known" if residue.expected is None else f"{residue.expected:f}"
-    between = "" if residue.expected is None else f" ({residue.found - residue.expected:+f})"
-    return printable(f"{about}: expected {expected}, found {residue.found:f}{between}: {residue.rule}")[:1000]
+    currency = residue.currency
+    found = show_exactly(residue.found, currency) if currency else f"{residue.found:f}"
+    if residue.expected is None:
+        return printable(f"{about}: found {found}, and what is expected is not known ({residue.rule})")[:1000]
+    expected = show_exactly(residue.expected, currency) if currency else f"{residue.expected:f}"
+    between = difference(residue.found - residue.expected, currency)
+    return printable(f"{about}: expected {expected}, found {found} ({between}): {residue.rule}")[:1000]
+
+
+def residue_of(stored: Mapping[str, Any]) -> str:
+    """The residue alone: ``+1.00 EUR``, found less expected; where nobody says what is expected, what was found."""
+    currency = str(stored.get("currency") or "")
+    expected, found = _number(stored.get("expected")), _number(stored.get("found")) or Decimal(0)
+    if expected is None:
+        return f"{amount(found, currency)}, of which nothing was known,"
+    return f"{difference(found - expected, currency)} {currency or 'rows'}"
 
 
 def stored_residue(stored: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from checkout_service.settlement_words import MatchState
+from checkout_service.settlement_words import BANK, MatchState
 
 HELD: Final = "held"
 """The kind of a file that does not prove itself. It is no match: nothing of such a file is matched."""
@@ -16,8 +16,8 @@ REMEDIES: Final[Mapping[str, str]] = {
         "it; else ask the provider."
     ),
     MatchState.UNKNOWN_HERE: (
-        "Look for the payment at the provider: of another shop or made by hand there, resolve it; lost here, have its "
-        "webhook sent again."
+        "Look for the payment at the provider by the names that it has there: of another shop or made by hand there, "
+        "resolve it; lost here, have its webhook sent again."
     ),
     MatchState.MISSING_THERE: (
         "Fetch or import what is missing; where the provider does not list it at all, ask there with the payment's "
@@ -29,11 +29,22 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     MatchState.PROPOSED: (
         "The amount fits, and no reference says that it is this payout: look at the bank's entry, then link it to its "
-        "payout, or undo this."
+        "payout; where it is none of ours, resolve this."
     ),
     HELD: (
         "It does not add up, and nothing of it is entered: import or fetch it again whole, or accept it with its "
-        "residue."
+        "residue. Where nothing is expected yet, the report that lists the payout is missing: import it, or fetch."
     ),
 }
 """By the kind of the exception."""
+
+_SEVERAL_BROUGHT_IT: Final = (
+    "What the bank's entries brought of this payout is not its amount: where the same money came in two statements, "
+    "undo the match of the wrong one; where the bank took a fee or exchanged it, resolve it; where a part is still to "
+    "come, wait."
+)
+
+
+def remedy_of(kind: str, provider: str) -> str:
+    """What to do about an exception of this kind; ``provider`` may be ``bank``. Raises KeyError for another kind."""
+    return _SEVERAL_BROUGHT_IT if (kind, provider) == (MatchState.DIFFERS, BANK) else REMEDIES[kind]

@@ -62,7 +62,7 @@ class NoPartError(Exception):
 
 _MATCH: Final = """
     SELECT known.state::text, known.entry_id, known.payout_id, known.subject::text, known.subject_id, known.undone_at,
-        known.resolved_by, known.resolved_at, entry.payout_id AS of_payout, entry.kind::text
+        known.resolved_at, entry.payout_id AS of_payout, entry.kind::text
     FROM settlement_matches AS known LEFT JOIN balance_entries AS entry ON entry.id = known.entry_id
     WHERE known.id = %(match)s
 """
@@ -86,6 +86,34 @@ _RESOLVE: Final = """
     UPDATE settlement_matches
     SET resolved_at = now(), resolved_by = %(operator)s, resolved_why = %(why)s, updated_at = now()
     WHERE id = %(match)s
+"""
+
+# A settled match stays as it is, so another one takes its place, open. It is the database's and no person's, as the
+# one before: what comes later may decide it again.
+_OPEN_AGAIN: Final = """
+    INSERT INTO settlement_matches (provider, account, entry_id, payout_id, subject, subject_id, payment_id, state,
+        amount, currency, amount_here, currency_here, differs, detail, file_id)
+    SELECT provider, account, entry_id, payout_id, subject, subject_id, payment_id, state, amount, currency,
+        amount_here, currency_here, differs, detail, file_id
+    FROM settlement_matches WHERE id = %(match)s
+    RETURNING id
+"""
+
+_TAKE_BACK: Final = """
+    UPDATE settlement_matches SET undone_at = now(), undone_why = 'its settling was taken back', updated_at = now()
+    WHERE id = %(match)s
+"""
+
+# As `show` lists them: of what a payout is made of, and of what a bank may have brought of it.
+_RESOLVE_ALL: Final = """
+    UPDATE settlement_matches AS known
+    SET resolved_at = now(), resolved_by = %(operator)s, resolved_why = %(why)s, updated_at = now()
+    WHERE known.undone_at IS NULL AND known.resolved_at IS NULL AND known.state = %(state)s::settlement_match_state
+        AND known.id IN (
+            SELECT id FROM settlement_matches WHERE payout_id = %(payout)s
+            UNION
+            SELECT of_entry.id FROM balance_entries AS part
+            JOIN settlement_matches AS of_entry ON of_entry.entry_id = part.id WHERE part.payout_id = %(payout)s)
 """
 
 _OTHERS: Final = """
@@ -137,18 +165,21 @@ _LINK: Final = """
 """
 
 
-def undo(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, why: str) -> None:
+def undo(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, why: str) -> UUID | None:
     """End a match: its entry is as one that nobody has matched, and is not matched with anything by itself again.
 
     Of a bank's entry it ends what was matched or proposed with one payout: that one is not proposed again, and others
     may be.
 
+    Of an exception that somebody settled, that is taken back instead: the id of the one that is open in its place.
     Raises UnknownMatchError, UndoneAlreadyError, NotMatchedError and psycopg.Error.
     """
     with connection.transaction(), connection.cursor() as cursor:
         begin(cursor)
         lock(cursor)
-        state, entry_id, payout_id, subject, subject_id, of_payout, kind = _current(cursor, match_id)
+        state, entry_id, payout_id, subject, subject_id, of_payout, kind, is_settled = _current(cursor, match_id)
+        if is_settled:
+            return _take_back(cursor, match_id, operator=operator, why=why)
         is_banks = kind == EntryKind.BANK
         undoable = (MatchState.MATCHED, MatchState.DIFFERS, MatchState.PROPOSED)
         # A proposal that names none of several payouts has nothing that could be ended.
@@ -173,6 +204,20 @@ def undo(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, 
             why=why,
             details=_details(state, entry_id, subject, subject_id),
         )
+        return None
+
+
+def _take_back(cursor: psycopg.Cursor[Any], match_id: UUID, *, operator: str, why: str) -> UUID:
+    state, entry_id, payout_id, subject, subject_id, of_payout, kind, _is_settled = _current(cursor, match_id)
+    cursor.execute(_TAKE_BACK, {"match": match_id})
+    [[again]] = cursor.execute(_OPEN_AGAIN, {"match": match_id}).fetchall()
+    recompute(cursor, [each for each in (of_payout,) if each is not None])
+    if kind == EntryKind.BANK and payout_id is not None:
+        match_bank_entries(cursor.connection, payout_ids=[payout_id])
+    details = {**_details(state, entry_id, subject, subject_id), "open_again": str(again)}
+    audit(cursor, Action.UNDO_MATCH, subject=match_id, operator=operator, why=why, details=details)
+    found: UUID = again
+    return found
 
 
 def resolve(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, why: str) -> None:
@@ -183,7 +228,9 @@ def resolve(connection: psycopg.Connection[Any], match_id: UUID, *, operator: st
     with connection.transaction(), connection.cursor() as cursor:
         begin(cursor)
         lock(cursor)
-        state, entry_id, _payout_id, subject, subject_id, of_payout, _kind = _current(cursor, match_id)
+        state, entry_id, _payout_id, subject, subject_id, of_payout, _kind, is_settled = _current(cursor, match_id)
+        if is_settled:
+            raise ResolvedAlreadyError(f"match {match_id} was settled before")
         if state not in EXCEPTIONS:
             raise NoExceptionError(f"match {match_id} is {state}")
         cursor.execute(_RESOLVE, {"match": match_id, "operator": operator, "why": why})
@@ -196,6 +243,29 @@ def resolve(connection: psycopg.Connection[Any], match_id: UUID, *, operator: st
             why=why,
             details=_details(state, entry_id, subject, subject_id),
         )
+
+
+def resolve_all(
+    connection: psycopg.Connection[Any], payout_id: UUID, state: MatchState, *, operator: str, why: str
+) -> int:
+    """Settle all exceptions of this kind that a payout has: how many there were. A transaction, and a row of the audit.
+
+    Raises UnknownPayoutError, NoExceptionError and psycopg.Error.
+    """
+    if state not in EXCEPTIONS:
+        raise NoExceptionError(f"{state} is no exception")
+    with connection.transaction(), connection.cursor() as cursor:
+        begin(cursor)
+        lock(cursor)
+        values = {"payout": payout_id, "state": state.value, "operator": operator, "why": why}
+        if cursor.execute(_PAYOUT, values).fetchone() is None:
+            raise UnknownPayoutError(f"no payout {payout_id}")
+        number = cursor.execute(_RESOLVE_ALL, values).rowcount
+        if number:
+            recompute(cursor, [payout_id])
+            details = {"state": state.value, "payout": str(payout_id), "matches": number}
+            audit(cursor, Action.RESOLVE_MATCH, subject=payout_id, operator=operator, why=why, details=details)
+        return number
 
 
 def link(connection: psycopg.Connection[Any], entry_id: UUID, payout_id: UUID, *, operator: str, why: str) -> None:
@@ -244,16 +314,16 @@ def link(connection: psycopg.Connection[Any], entry_id: UUID, payout_id: UUID, *
 
 
 def _current(cursor: psycopg.Cursor[Any], match_id: UUID) -> tuple[Any, ...]:
-    """A match that holds: state, entry, payout, subject, its id, the payout of its entry, the kind of that."""
+    """A match that holds: state, entry, payout, subject, its id, the payout of its entry, the kind of that, and whether
+    a person settled it.
+    """
     found = cursor.execute(_MATCH, {"match": match_id}).fetchone()
     if found is None:
         raise UnknownMatchError(f"no match {match_id}")
-    state, entry_id, payout_id, subject, subject_id, undone_at, resolved_by, resolved_at, of_payout, kind = found
+    state, entry_id, payout_id, subject, subject_id, undone_at, resolved_at, of_payout, kind = found
     if undone_at is not None:
         raise UndoneAlreadyError(f"match {match_id} was undone at {undone_at:%Y-%m-%d %H:%M} UTC")
-    if resolved_at is not None:
-        raise ResolvedAlreadyError(f"match {match_id} was settled by {resolved_by} at {resolved_at:%Y-%m-%d %H:%M} UTC")
-    return (MatchState(state), entry_id, payout_id, subject, subject_id, of_payout, kind)
+    return (MatchState(state), entry_id, payout_id, subject, subject_id, of_payout, kind, resolved_at is not None)
 
 
 def _details(state: MatchState, entry_id: UUID | None, subject: str, subject_id: UUID | None) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -13,8 +12,9 @@ from uuid import UUID
 
 import click
 
-from checkout_service.command_options import Id, Number, echo_list, kept
-from checkout_service.settlement_words import EXCEPTIONS, MatchState
+from checkout_service.command_options import Id, Number
+from checkout_service.settlement_words import EXCEPTIONS, MatchState, PayoutState
+from checkout_service.settlements.amounts import show_exactly
 from checkout_service.settlements.command_context import settled, shown
 from checkout_service.settlements.command_queries import (
     FEW,
@@ -25,13 +25,10 @@ from checkout_service.settlements.command_queries import (
     held_files,
     open_exceptions,
     parts_of,
-    payout_of,
-    payouts_called,
 )
-from checkout_service.settlements.connecting import SettlementsConnection
-from checkout_service.settlements.presenting import amount, moment, stored_residue
-from checkout_service.settlements.remedies import HELD, REMEDIES
-from checkout_service.spellings import parse_id
+from checkout_service.settlements.naming import account_option, payout_named
+from checkout_service.settlements.presenting import amount, difference, moment, residue_of, stored_residue
+from checkout_service.settlements.remedies import HELD, REMEDIES, remedy_of
 
 KINDS: Final = (*(state.value for state in EXCEPTIONS), HELD)
 
@@ -58,55 +55,65 @@ _json = click.option("--json", "as_json", is_flag=True, help="A JSON object a li
 @click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="May be repeated; by default all.")
 @_provider
 @click.option("--before", type=Id(), metavar="ID", help="Go on behind this one, the last that was listed.")
-@click.option(
-    "--limit", type=Number(1, 10_000), default=50, show_default=True, help="Of each: matches, and held files."
-)
+@click.option("--limit", type=Number(1, 10_000), default=50, show_default=True, help="So many at most.")
 @_json
 def list_exceptions(
     kinds: tuple[str, ...], provider: str | None, before: UUID | None, limit: int, as_json: bool
 ) -> None:
     """List what needs a person, the newest first: id, kind, amounts there and here, what it is about, and what to do.
 
-    Held files are among them, as the kind held. `resolve` and `undo` take the id of a match, `accept` that of a file.
+    `match` is followed by the id of a match, for `resolve` and `undo`; `file` by that of a held file, for `accept`.
+    There and here are gross, what customers paid or got back before any fee: that is what is compared. Of a bank's
+    entry they are its part of the payout, and the payout's amount.
     """
     chosen = kinds or KINDS
     states = [MatchState(kind) for kind in chosen if kind != HELD]
+    one_more = limit + 1
     with settled() as (_settings, connection):
-        files = held_files(connection, provider=provider, before=before, limit=limit) if HELD in chosen else ()
+        files = held_files(connection, provider=provider, before=before, limit=one_more) if HELD in chosen else ()
         matches = (
-            open_exceptions(connection, kinds=states, provider=provider, before=before, limit=limit) if states else ()
+            open_exceptions(connection, kinds=states, provider=provider, before=before, limit=one_more)
+            if states
+            else ()
         )
-    if as_json:
-        for row in (*({**file, "kind": HELD} for file in files), *matches):
-            click.echo(json.dumps({**row, "remedy": REMEDIES[row["kind"]]}, default=_plain, ensure_ascii=True))
-        return
-    for file in files:
-        for line in _held_lines(file):
-            click.echo(line)
-    if len(files) == limit:
-        click.echo(f"The newest {limit} held files are shown; there may be more: --limit", err=True)
-    if matches or not files:
-        echo_list(map(_exception, matches), limit=limit, what="exceptions")
+    # One list, so that what comes behind an id is behind it, whatever it is. Ids are by their moments.
+    held = [{**file, "kind": HELD} for file in files]
+    found = sorted([*held, *matches], key=lambda row: row["id"], reverse=True)
+    for row in found[:limit]:
+        if as_json:
+            remedy = remedy_of(row["kind"], row["provider"])
+            click.echo(json.dumps({**_exactly(row), "remedy": remedy}, default=_plain, ensure_ascii=True))
+        elif row["kind"] == HELD:
+            for line in _held_lines(row):
+                click.echo(line)
+        else:
+            click.echo(_exception(row))
+    if not found and not as_json:
+        click.echo("No exceptions match.", err=True)
+    if len(found) > limit:
+        last = found[limit - 1]["id"]
+        click.echo(f"There are more than these {limit}: --limit, or --before {last}", err=True)
 
 
 @click.command("show")
 @click.argument("payout", metavar="PAYOUT")
 @_provider
-@click.option("--account", help="Of this account there.")
+@account_option
 def show_payout(payout: str, provider: str | None, account: str | None) -> None:
     """Show a payout, by its id or by the provider's name for it: what it is made of, exceptions, bank, files, proof.
 
-    Times are in UTC; the day on which the bank should have it is the provider's.
+    Times are in UTC; the day on which the bank should have it is the provider's. A residue is what was found less what
+    is expected: here, the net of its entries less its amount.
     """
     with settled() as (_settings, connection):
-        row = _payout(connection, payout, provider, account)
+        row = payout_named(connection, payout, provider=provider, account=account)
         for line in _payout_lines(row):
             click.echo(line)
         _list("Made of", map(_part, parts_of(connection, row["id"])), "nothing that is known yet")
         open_ones = open_exceptions(connection, payout_id=row["id"], limit=FEW)
         _list("Exceptions", map(_exception, open_ones), "none")
         _list("At the bank", map(_bank_entry, bank_entries_of(connection, row["id"])), "no entry is known")
-        _list("Files", map(_file, files_of(connection, row["id"])), "none")
+        _list("Files", (_file(file, is_itemized=row["itemized"]) for file in files_of(connection, row["id"])), "none")
 
 
 @click.command("fees")
@@ -123,7 +130,7 @@ def show_fees(month: date | None, provider: str | None, as_json: bool) -> None:
         rows = fees_by_month(connection, zone=settings.timezone, month=month, provider=provider)
     if as_json:
         for row in rows:
-            click.echo(json.dumps({**row, "timezone": settings.timezone}, default=_plain))
+            click.echo(json.dumps({**_exactly(row), "timezone": settings.timezone}, default=_plain))
         return
     for row in rows:
         of = f"of {row['entries']} entries"
@@ -134,33 +141,23 @@ def show_fees(month: date | None, provider: str | None, as_json: bool) -> None:
         click.echo(f"Months are those of {settings.timezone}.", err=True)
 
 
-def _payout(connection: SettlementsConnection, named: str, provider: str | None, account: str | None) -> Row:
-    """The payout of this id or name. Raises ClickException where there is none, or more than one."""
-    found: Sequence[Row] = ()
-    with suppress(ValueError):
-        found = [row for row in [payout_of(connection, parse_id(named))] if row]
-    found = found or payouts_called(connection, kept(named), provider=provider, account=account)
-    if not found:
-        raise click.ClickException("No payout has this id or name.")
-    if len(found) > 1:
-        names = "".join(
-            f"\n  {row['id']}  {row['provider']} {shown(row['account'])}  {amount(row['amount'], row['currency'])}"
-            for row in found
-        )
-        raise click.ClickException(f"Several payouts have this name; name one by its id, or --account:{names}")
-    return found[0]
-
-
 def _payout_lines(row: Row) -> Iterator[str]:
     where = f"{row['provider']} {shown(row['account'])}".rstrip()
+    currency = row["currency"]
+    residue = row["net"] - row["amount"]
+    has_come_out = row["state"] in (PayoutState.UNMATCHED, PayoutState.RECONCILED)
     yield f"{shown(row['payout_ref'])}  {row['id']}  {where}"
-    yield f"  {amount(row['amount'], row['currency'])}: {row['status']} there, {row['state']} here"
+    accepted = f", accepted with a residue of {difference(residue, currency)} {currency}" if residue else ""
+    yield f"  {amount(row['amount'], currency)}: {row['status']} there, {row['state']} here" + (
+        accepted if has_come_out else ""
+    )
     if not row["itemized"]:
         yield "  nobody can list what it is made of: it is reconciled by the balance of its account"
-    yield (
-        f"  entries {row['entries']}: gross {row['gross']:f}, fee {row['fee']:f}, net {row['net']:f}, "
-        f"residue {row['amount'] - row['net']:f}"
-    )
+    elif row["entries"] or row["state"] == PayoutState.OPEN:
+        yield (
+            f"  entries {row['entries']}: gross {amount(row['gross'], currency)}, fee {amount(row['fee'], currency)}, "
+            f"net {amount(row['net'], currency)}, residue {difference(residue, currency)} {currency}"
+        )
     bank = amount(row["amount_at_bank"], row["currency"]) or "nothing is known"
     yield f"  at the bank: {bank}"
     for name, value in (
@@ -178,8 +175,8 @@ def _payout_lines(row: Row) -> Iterator[str]:
 
 def _part(row: Row) -> str:
     return (
-        f"{row['kind']:16} {row['entries']:>8}  gross {row['gross']:f}  fee {row['fee']:f}  "
-        f"net {amount(row['net'], row['currency'])}"
+        f"{row['kind']:16} {row['entries']:>8}  gross {amount(row['gross'], row['currency'])}  "
+        f"fee {amount(row['fee'], row['currency'])}  net {amount(row['net'], row['currency'])}"
     )
 
 
@@ -190,12 +187,21 @@ def _bank_entry(row: Row) -> str:
     )
 
 
-def _file(row: Row) -> str:
+def _file(row: Row, *, is_itemized: bool) -> str:
     rules = "; ".join(shown(rule) for rule in row["rules"] or ()) or "no rule"
-    accepted = f"; accepted by {shown(row['accepted_by'])}: {shown(row['accepted_why'])}" if row["accepted_by"] else ""
-    return (
-        f"{row['id']}  {shown(row['name'])}  {shown(row['form'])}  {row['entries']} entries  proof: {rules}{accepted}"
-    )
+    accepted = ""
+    if row["accepted_by"]:
+        residues = ", ".join(residue_of(residue) for residue in (row["residues"] or ())[:FEW])
+        lacks = f" with a residue of {residues}" if residues else ""
+        accepted = f"; accepted{lacks} by {shown(row['accepted_by'])}: {shown(row['accepted_why'])}"
+    if not row["entries"]:
+        brought = "lists it"
+    elif is_itemized:
+        brought = f"{row['entries']} entries"
+    else:
+        brought = f"its own line of {row['rows']} lines"
+    proof = f"  proof: {rules}" if row["entries"] else ""
+    return f"{row['id']}  {shown(row['name'])}  {shown(row['form'])}  {brought}{proof}{accepted}"
 
 
 def _exception(row: Row) -> str:
@@ -205,21 +211,26 @@ def _exception(row: Row) -> str:
         f"entry {row['entry_id']} {shown(row['entry_ref'])} ({row['entry_kind']}, {shown(row['provider_type'])})"
         if row["entry_id"]
         else "",
+        *(
+            f"{name} {shown(row[column])}"
+            for name, column in (("subject", "subject_ref"), ("payment", "payment_ref"), ("order", "merchant_ref"))
+            if row[column]
+        ),
         f"payout {shown(row['payout_ref'])}" if row["payout_ref"] else "",
-        f"payment {row['payment_id']}" if row["payment_id"] else "",
+        f"our payment {row['payment_id']}" if row["payment_id"] else "",
         f"in {', '.join(row['differs'])}" if row["differs"] else "",
         shown(row["detail"], 500),
     ]
     named = f"{row['provider']} {shown(row['account'])}".rstrip()
     return (
-        f"{row['id']}  {row['kind']:13}  {named}  there {there}, here {here}  "
-        f"{'  '.join(part for part in about if part)}\n    {REMEDIES[row['kind']]}"
+        f"match {row['id']}  {row['kind']:13}  {named}  there {there}, here {here}  "
+        f"{'  '.join(part for part in about if part)}\n    {remedy_of(row['kind'], row['provider'])}"
     )
 
 
 def _held_lines(row: Row) -> Iterator[str]:
     named = f"{row['provider']} {shown(row['account'])}".rstrip()
-    yield f"{row['id']}  {HELD:13}  {named}  {shown(row['name'])}, {row['rows']} lines"
+    yield f"file {row['id']}  {HELD:13}  {named}  {shown(row['name'])}, {row['rows']} lines"
     for residue in row["residues"][:FEW]:
         yield f"    {stored_residue(residue)}"
     for fault in row["faults"][:FEW]:
@@ -227,7 +238,7 @@ def _held_lines(row: Row) -> Iterator[str]:
     yield f"    {REMEDIES[HELD]}"
 
 
-def _list(title: str, lines: Iterator[str], nothing: str) -> None:
+def _list(title: str, lines: Iterable[str], nothing: str) -> None:
     click.echo(f"{title}:")
     is_empty = True
     for line in lines:
@@ -235,6 +246,17 @@ def _list(title: str, lines: Iterator[str], nothing: str) -> None:
         click.echo(f"  {line}")
     if is_empty:
         click.echo(f"  {nothing}")
+
+
+def _exactly(row: Row) -> Mapping[str, Any]:
+    """A row whose amounts are written with the decimals of their currencies."""
+    amounts = (("amount", "currency"), ("amount_here", "currency_here"), ("fees", "currency"))
+    written = {
+        name: show_exactly(row[name], row[currency] or "")
+        for name, currency in amounts
+        if isinstance(row.get(name), Decimal)
+    }
+    return {**row, **written}
 
 
 def _plain(value: object) -> str:

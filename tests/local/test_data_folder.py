@@ -25,7 +25,10 @@ def test_a_place_of_an_older_version_gets_the_secrets_that_it_lacks_and_keeps_it
 
 def test_commands_in_another_terminal_know_what_the_web_process_was_given(tmp_path: Path) -> None:
     given = {"TRUSTED_PROXIES": "127.0.0.0/8", "PROXY_HEADER": "X-Real-IP", "METRICS_TOKEN": "of who scrapes"}
-    given |= {"CORS_ORIGINS": "https://shop.example"}
+    given |= {
+        "CORS_ORIGINS": "https://shop.example",
+        "SETTLEMENTS_DATABASE_URL": "postgresql://checkout_settlements@/a",
+    }
     place = take_data_folder(tmp_path)
     place.write_environment(environment_for(place, given, ports={"PORT": "1", "FLOWER_PORT": "2"}, urls={}))
     written = dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines())

@@ -327,6 +327,12 @@ def test_another_report_or_a_renamed_one_is_refused_in_words(name: str, word: st
         read(SAMPLE, name=name)
 
 
+@pytest.mark.parametrize("data", [b'{"transaction_details": []}', b"\xef\xbb\xbf\n [{}]"])
+def test_what_its_api_answers_is_no_file_and_the_fetch_is_named(data: bytes) -> None:
+    with pytest.raises(UnreadableReportError, match=r"this is JSON, as PayPal's API answers.*fetch reads that API"):
+        read(data, name="paypal-transactions.json")
+
+
 @pytest.mark.parametrize(
     ("data", "line", "word"),
     [

@@ -1,8 +1,9 @@
 """A provider of another distribution, whose reports lie in a folder: what a fetch finds there, and how it fails.
 
 Its reports are text. ``payout REF AMOUNT`` says what the lines add up to, each ``REF KIND GROSS FEE`` is one of them,
-all in EUR. A name that begins with ``away`` is a provider that does not answer; one that begins with ``slow`` is read
-for as long as it is there.
+all in EUR. ``section REF`` begins lines of a payout that another report lists, by ``listed REF AMOUNT``. A name that
+begins with ``away`` is a provider that does not answer; one that begins with ``slow`` is read for as long as it is
+there.
 """
 
 from __future__ import annotations
@@ -74,6 +75,17 @@ def fetch(context: FetchContext) -> Iterator[Report]:
                 yield report
 
 
+def _payout(account: str, ref: str, amount: str) -> ReportPayout:
+    return ReportPayout(
+        account=account,
+        payout_ref=ref,
+        amount=Decimal(amount),
+        currency="EUR",
+        status=PayoutStatus.PAID,
+        bank_reference=f"ACME {ref}",
+    )
+
+
 def _lines(report: Report, file: BinaryIO, account: str) -> Iterator[ReportLine]:
     digest, payout = sha256(), ""
     for number, line in enumerate(file, start=1):
@@ -82,18 +94,19 @@ def _lines(report: Report, file: BinaryIO, account: str) -> Iterator[ReportLine]
         try:
             if words[:1] == ["payout"]:
                 _, payout, amount = words
-                report.payouts.append(
-                    ReportPayout(
-                        account=account,
-                        payout_ref=payout,
-                        amount=Decimal(amount),
-                        currency="EUR",
-                        status=PayoutStatus.PAID,
-                        bank_reference=f"ACME {payout}",
-                    )
-                )
+                report.payouts.append(_payout(account, payout, amount))
                 section = ReportSection(account=account, name=payout, of_payout=payout, rule="lines = payout")
                 report.sections.append(section)
+                continue
+            if words[:1] == ["section"]:
+                _, payout = words
+                report.sections.append(
+                    ReportSection(account=account, name=payout, of_payout=payout, rule="lines = payout")
+                )
+                continue
+            if words[:1] == ["listed"]:
+                _, ref, amount = words
+                report.payouts.append(_payout(account, ref, amount))
                 continue
             ref, kind, gross, fee = words
             yield ReportLine(
@@ -111,6 +124,8 @@ def _lines(report: Report, file: BinaryIO, account: str) -> Iterator[ReportLine]
                 occurred_at=OCCURRED,
                 occurred_local="2026-11-20 23:30:00",
                 payout_ref=payout,
+                payment_ref=f"pi_of_{ref}",
+                merchant_ref=f"order-{ref}",
             )
         except (ValueError, InvalidOperation) as error:
             raise UnreadableReportError(f"{words[:4]} is no movement", line=number) from error

@@ -54,6 +54,7 @@ _LINE: Final = re.compile(
 )
 _BANK_AND_NUMBER: Final = re.compile(r"([0-9]{8})/([0-9]{1,10})")
 _NUMBER: Final = re.compile(r"([0-9]{1,10})(?:/([0-9]{1,10}))?")
+_IBAN_SHAPE: Final = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _STATEMENT_TAGS: Final = frozenset({"20", "21", "25", "25P", "28", "28C", "60", "60F", "60M"})
 
 # It writes into the log what it cannot read, which is a bank's text.
@@ -257,12 +258,14 @@ class _Reading:
         account = plain_account(found.text.split("\n")[0])
         if currency and account.endswith(currency) and len(account) > len(currency) and not is_iban(account):
             account = account.removesuffix(currency)
-        if account[:2].isalpha() or account == plain_account(self._account):
+        if _IBAN_SHAPE.fullmatch(account) or account == plain_account(self._account):
             return checked_account(account, self._account, line=found.line)
         # The bank's number and the account's, as German banks write them: the operator names the IBAN.
         if not self._account:
             raise UnreadableReportError(
-                f"the statement is of {account}, the bank's own number: say its IBAN with --account", line=found.line
+                f"the statement's account is {account}, which is no IBAN: name that with --account, so that each "
+                "statement of it, in whatever format, is of the same account",
+                line=found.line,
             )
         named = plain_account(self._account)
         numbers = _BANK_AND_NUMBER.fullmatch(account)

@@ -15,7 +15,8 @@ from checkout_service.settlement_words import EntryKind
 from tests.settlements.banks.documents import IBAN, is_proved, mt940, read
 from tests.settlements.banks.samples import DUTCH, GERMAN
 
-SAMPLES = [DUTCH, GERMAN]
+OWN = "DE00MADE000000000001"
+SAMPLES = [DUTCH, GERMAN.replace("00000000/0000000001", OWN)]
 
 
 def entry(mark_and_amount: str, text: str = "", *, dates: str = "2611271127", rest: str = "NTRFNONREF//B1") -> str:
@@ -34,10 +35,10 @@ def test_a_dutch_text_keeps_its_references_and_no_names() -> None:
 
 
 def test_a_german_text_is_put_together_across_its_pieces() -> None:
-    report, lines = read(GERMAN, account="DE00 MADE")
+    report, lines = read(GERMAN, account=OWN)
     assert [(str(line.net), line.description, line.account) for line in lines] == [
-        ("90.09", "TX900000000041XT batch 41, TulipShopECOM | MADEUP-E2E-2 | GUTSCHRIFT", "DE00MADE"),
-        ("-60.00", "made-up reversal | STORNO", "DE00MADE"),
+        ("90.09", "TX900000000041XT batch 41, TulipShopECOM | MADEUP-E2E-2 | GUTSCHRIFT", OWN),
+        ("-60.00", "made-up reversal | STORNO", OWN),
     ]
     assert is_proved(report, lines)
 
@@ -47,6 +48,15 @@ def test_a_german_account_is_named_by_the_operator_and_an_iban_is_compared() -> 
     assert {line.account for line in read(DUTCH, account=IBAN.lower())[1]} == {IBAN}
     with pytest.raises(UnreadableReportError, match="is of account NL00MADE0000000001"):
         read(DUTCH, account="DE00 MADE")
+
+
+@pytest.mark.parametrize("named", ["00000000/0000000001", "MADEDEFF/0000000001", "0000000001EUR"])
+def test_an_account_that_is_no_iban_has_to_be_named(named: str) -> None:
+    content = GERMAN.replace("00000000/0000000001", named)
+    plain = named.removesuffix("EUR")
+    with pytest.raises(UnreadableReportError, match=f"account is {plain}, which is no IBAN: name that with --account"):
+        read(content)
+    assert {line.account for line in read(content, account="DE00 MADE")[1]} == {"DE00MADE"}
 
 
 @pytest.mark.parametrize("content", SAMPLES)

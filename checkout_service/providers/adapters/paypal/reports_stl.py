@@ -10,6 +10,7 @@ version are the file name's. A file that was renamed is refused until a real one
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -41,7 +42,14 @@ _RENAMED: Final = (
     "it is stands inside in rows RH and FH alone, whose fields are not documented"
 )
 
+_JSON: Final = (
+    "this is JSON, as PayPal's API answers, and no file of it is imported: fetch reads that API itself (the settings "
+    "PAYPAL_REPORTS_…); of files the settlement report is read (STL-….CSV)"
+)
+
 _RULE: Final = "the movements add up to the section's credits less its debits and its fees"
+
+_BEGINNING: Final = 64
 
 _FIRST_PART: Final = "01"
 
@@ -60,7 +68,8 @@ def read_settlement_report(file: BinaryIO, *, name: str, account: str) -> Report
     """
     found = _NAME.fullmatch(name)
     if found is None:
-        if name.casefold().endswith(".json") or file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"{", b"["}:
+        beginning = file.read(_BEGINNING).removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+        if name.casefold().endswith(".json") or beginning in (b"{", b"["):
             raise UnreadableReportError(_JSON)
         raise UnreadableReportError(_MAJOR if _MAJOR_NAME.search(name) else _RENAMED)
     rows = Rows(file)
