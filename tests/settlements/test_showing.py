@@ -146,7 +146,8 @@ def test_fees_are_those_of_the_month_in_the_zone_of_settled_money(entered: Comma
     assert done.stdout.split() == ["2026-11", "acme", "1.70", "EUR", "of", "2", "entries"]
 
     # An hour before midnight in UTC is the next year in Berlin.
-    sql("SET session_replication_role = replica; UPDATE balance_entries SET occurred_at = '2026-12-31T23:30:00Z'")
+    late = "UPDATE balance_entries SET occurred_at = '2026-12-31T23:30:00Z'"
+    sql(f"SET session_replication_role = replica; {late}; RESET session_replication_role")
     there = entered("fees", "--month", "2027-01", "--json", SETTLEMENTS_TIMEZONE="Europe/Berlin")
     assert [json.loads(line) for line in there.stdout.splitlines()] == [
         {

@@ -35,8 +35,6 @@ _MAJOR: Final = (
     "report (STL-….CSV), or fetch"
 )
 
-_JSON: Final = "this is JSON, as PayPal's API answers, which is not imported: fetch reads it from there"
-
 _RENAMED: Final = (
     "a settlement report is read under the name that PayPal gives it, STL-yyyymmdd.NN.VVV.CSV: which part of a report "
     "it is stands inside in rows RH and FH alone, whose fields are not documented"
