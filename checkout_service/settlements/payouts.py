@@ -41,7 +41,7 @@ _RECOMPUTE: Final = f"""
         SELECT summed.*, coalesce(counted.exceptions, 0) AS exceptions,
             CASE
                 WHEN NOT payout.itemized THEN CASE WHEN summed.has_own_line THEN 'by_balance' ELSE 'open' END
-                WHEN summed.entries = 0 AND payout.status >= 'canceled' THEN 'by_balance'
+                WHEN summed.entries = 0 AND payout.status >= 'canceled' THEN 'not_paid'
                 WHEN summed.entries = 0 OR summed.has_others THEN 'open'
                 WHEN summed.net <> payout.amount AND NOT EXISTS (
                     -- A person has accepted that it adds up to this.

@@ -50,6 +50,8 @@ CREATE FUNCTION payout_bodies(ids uuid[]) RETURNS TABLE (id uuid, version intege
         'gross', settled_amount(payout.gross, payout.currency),
         'fee', settled_amount(payout.fee, payout.currency),
         'net', settled_amount(payout.net, payout.currency),
+        'residue', CASE WHEN payout.itemized AND payout.state NOT IN ('by_balance', 'not_paid')
+            THEN settled_amount(payout.net - payout.amount, payout.currency) END,
         'exceptions', payout.exceptions,
         'amount_at_bank', settled_amount(payout.amount_at_bank, payout.currency),
         'reconciled_at', event_time(payout.reconciled_at),
@@ -60,8 +62,8 @@ CREATE FUNCTION payout_bodies(ids uuid[]) RETURNS TABLE (id uuid, version intege
 $$;
 
 -- The open exceptions of these states from one match on that were made at this moment, one for each payout, state and currency: a
--- transaction's, since its rows have its moment. The amount is what the lines move the balance by; of a bank's, its part of the
--- payout; of what is missing there, what we have.
+-- transaction's, since its rows have its moment. The amount is the gross of the lines, and of a fee what it takes; of a bank's, its
+-- part of the payout; of what is missing there, what we have.
 CREATE FUNCTION settlement_exceptions_of(states settlement_match_state[], since uuid, made timestamptz)
 RETURNS TABLE (id uuid, payout_id uuid, body json) LANGUAGE sql STABLE AS $$
     SELECT one.id, one.payout_id, json_build_object(
@@ -80,7 +82,7 @@ RETURNS TABLE (id uuid, payout_id uuid, body json) LANGUAGE sql STABLE AS $$
         SELECT min(match.id::text COLLATE "C")::uuid AS id, match.state, match.provider, match.account,
             coalesce(match.payout_id, entry.payout_id) AS payout_id, count(*) AS number,
             sum(CASE WHEN entry.id IS NULL THEN match.amount_here WHEN match.provider = 'bank' THEN match.amount
-                ELSE entry.net END) AS amount,
+                WHEN entry.kind = 'fee' THEN entry.net ELSE entry.gross END) AS amount,
             coalesce(entry.currency, match.currency_here, match.currency) AS currency,
             CASE WHEN count(match.payment_id) = count(*)
                 AND min(match.payment_id::text COLLATE "C") = max(match.payment_id::text COLLATE "C")

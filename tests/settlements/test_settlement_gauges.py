@@ -50,7 +50,7 @@ def test_what_is_open_is_counted_by_kind_with_the_age_of_the_oldest(make_app: Ma
         "UPDATE settlement_matches SET resolved_at = now(), resolved_by = 'o', resolved_why = 'x' "
         "WHERE id = (SELECT id FROM settlement_matches WHERE state = 'differs' LIMIT 1) RETURNING 1"
     )
-    for state in ("open", "unmatched", "reconciled", "by_balance"):
+    for state in ("open", "unmatched", "reconciled", "by_balance", "not_paid"):
         books.payout(state, state=state)
 
     client = make_app().test_client()
