@@ -34,7 +34,7 @@ ENTRY_HEADER: Final = (
 _WRITTEN: Final = frozenset(
     {"account", "reference", "bank_reference", "descriptor", "failure_code", "original_reference", "type"}
     | {"occurred_local", "payout_reference", "subject_reference", "payment_reference", "merchant_reference"}
-    | {"description"}
+    | {"description", "provider", "currency", "customer_currency"}
 )
 
 

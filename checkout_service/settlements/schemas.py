@@ -158,7 +158,11 @@ class EntryFiltersQuery(Schema):
             "example": "2027-01-01",
         },
     )
-    match_state = _choice(MatchState, "Only those with a match of this state that holds; also one that was resolved.")
+    match_state = _choice(
+        # What is missing there has no entry.
+        [state for state in MatchState if state is not MatchState.MISSING_THERE],
+        "Only those with a match of this state that holds; also one that was resolved.",
+    )
     withdrawn = fields.String(
         load_default="false",
         validate=validate.OneOf(["true", "false"]),

@@ -148,6 +148,12 @@ DECLARE
     lanes uuid[];
     bodies json[];
 BEGIN
+    -- By its key: each of them would else look through all that the first one deleted.
+    PERFORM FROM settlement_marks WHERE id = NEW.id;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+
     WITH gone AS (
         DELETE FROM settlement_marks WHERE transaction_id = pg_current_xact_id()::text::bigint RETURNING *
     )

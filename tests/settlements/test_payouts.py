@@ -144,7 +144,13 @@ def test_a_bank_entry_that_a_person_settled_says_so(reader: Customer, books: Boo
     payout = books.payout()
     entry = books.entry(books.file(provider="bank"), "B1", provider="bank", kind="bank")
     books.match(
-        "proposed", entry, provider="bank", payout_id=payout, resolved_at="2026-11-01Z", resolved_by="x", resolved_why="y"
+        "proposed",
+        entry,
+        provider="bank",
+        payout_id=payout,
+        resolved_at="2026-11-01Z",
+        resolved_by="x",
+        resolved_why="y",
     )
     shown = reader.get(f"{PATH}/{payout}").json
     assert [entry["resolved_at"] for entry in shown["bank_entries"]] == ["2026-11-01T00:00:00Z"]

@@ -29,7 +29,11 @@ def rows(reader: Customer, path: str, **query: Any) -> list[dict[str, str]]:
 
 def test_the_columns_are_the_members_of_the_lists() -> None:
     assert set(PAYOUT_HEADER) == PayoutSchema().fields.keys()
-    assert set(ENTRY_HEADER) == EntrySchema().fields.keys() - {"matches"} | {"match_states", "resolved_states", "payment_ids"}
+    assert set(ENTRY_HEADER) == EntrySchema().fields.keys() - {"matches"} | {
+        "match_states",
+        "resolved_states",
+        "payment_ids",
+    }
 
 
 def test_a_payout_is_a_row_as_the_list_shows_it(reader: Customer, books: Books) -> None:

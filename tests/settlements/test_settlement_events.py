@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -223,3 +224,28 @@ def test_many_exceptions_of_one_statement_are_few_events(books: Books, sql: Sql)
         )
     (event,) = exceptions(sql)
     assert (event.body["count"], event.body["amount"]) == (20000, "20000.00")
+
+
+def test_one_that_was_never_paid_is_not_reported_as_even(books: Books, sql: Sql) -> None:
+    books.change(books.payout(), state="not_paid", status="failed")
+    assert payouts(sql) == []
+
+
+def test_many_payouts_of_one_transaction_cost_no_more_each(books: Books, sql: Sql) -> None:
+    """Thirty times as many take some thirty times as long, and not nine hundred times."""
+
+    def took(number: int) -> float:
+        began = time.monotonic()
+        books.run(
+            """WITH made AS (
+                INSERT INTO payouts (provider, payout_ref, amount, currency, status, itemized)
+                SELECT 'stripe', %(number)s || ' ' || each, 1, 'USD', 'paid', true
+                FROM generate_series(1, %(number)s) AS each RETURNING id
+            ) SELECT count(*) FROM made""",
+            number=number,
+        )
+        return time.monotonic() - began
+
+    took(10)
+    assert took(6000) < 40 * max(took(200), 0.05)
+    assert sql("SELECT FROM settlement_marks") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from uuid import UUID
 
 import pytest
@@ -103,17 +104,25 @@ def test_one_cent_more_is_named_and_counted(
     assert says in line
 
 
-def test_what_a_person_accepted_breaks_no_promise(app: Flask, books: Books, sql: Sql) -> None:
+@pytest.mark.parametrize(
+    ("expected", "found", "broken"), [("1", "193.90", 0), ("2", "193.90", 1), ("1", "193.91", 1), (None, "193.90", 1)]
+)
+def test_what_a_person_accepted_breaks_no_promise(
+    app: Flask, books: Books, sql: Sql, expected: str | None, found: str, broken: int
+) -> None:
+    """Of that amount and that sum alone: what came later nobody has accepted."""
     even(books)
     sql("SET session_replication_role = replica; UPDATE payouts SET amount = 1; RESET session_replication_role")
     assert counted(app)[0] == 1
+    residue = {"account": "", "section": "all", "currency": "USD", "expected": expected, "found": found, "rule": "x"}
     sql(
         """INSERT INTO settlement_files (provider, name, sha256, form, rows, state, entered_at, accepted_by,
-            accepted_why, sections)
+            accepted_why, sections, residues)
         VALUES ('stripe', 'x', decode(repeat('00', 32), 'hex'), 'f', 1, 'entered', now(), 'ops', 'why',
-            '[{"account": "", "of_payout": "po_1"}]')"""
+            '[{"account": "", "name": "all", "of_payout": "po_1"}]', CAST(:residues AS jsonb))""",
+        residues=json.dumps([residue]),
     )
-    assert counted(app) == (0, [])
+    assert counted(app)[0] == broken
 
 
 @pytest.mark.parametrize("state", ["differs", "unknown_here", "withdrawn"])

@@ -759,7 +759,8 @@ export interface paths {
         /**
          * Export balance entries as CSV
          * @description Takes the scope `payouts:read`. The entries that the filters let through, in the form of the payouts' file:
-         *     `match_states` and `payment_ids` have those of all matches, with commas between.
+         *     `match_states` has those of matches that nobody has settled, `resolved_states` those that a person has, and
+         *     `payment_ids` those of all, with commas between.
          */
         get: operations["exportBalanceEntries"];
         put?: never;
@@ -3585,11 +3586,11 @@ export interface components {
              */
             status: "pending" | "in_transit" | "paid" | "canceled" | "failed";
             /**
-             * @description open: what it is made of is not here, or does not add up to it. unmatched: it adds up, and a line needs a person. reconciled: it adds up, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can list what it is made of, and the account's balance adds up.
+             * @description open: what it is made of is not here, or does not add up to it. unmatched: it adds up, or was accepted with its residue, and a line needs a person. reconciled: it adds up, or was accepted with its residue, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can list what it is made of, and the account's balance adds up. not_paid: it failed or was canceled, and no line is part of it.
              * @enum {string}
              */
-            state: "open" | "unmatched" | "reconciled" | "by_balance";
-            /** @description Whether somebody can list what it is made of. */
+            state: "open" | "unmatched" | "reconciled" | "by_balance" | "not_paid";
+            /** @description Whether somebody can list what it is made of, if it is paid. */
             itemized: boolean;
             /** Format: date-time */
             issued_at: string | null;
@@ -3619,6 +3620,11 @@ export interface components {
             fee: string;
             /** @description The sum of theirs: the amount, where it adds up. */
             net: string;
+            /**
+             * @description net - amount: what its entries are too much, or with a minus what is lacking. Other than 0 where they are not all here, or where an operator accepted a file that does not add up. Null of what nobody can list, or what was not paid.
+             * @example 0.00
+             */
+            residue: string | null;
             /** @description How many of them keep it from being reconciled. */
             exceptions: number;
             /** @description What a bank's entries brought of it; null where none shows it. */
@@ -3656,7 +3662,7 @@ export interface components {
         SettlementException: {
             /**
              * Format: uuid
-             * @description Of the first match among them.
+             * @description Of the first match among them; each has its own with its entry.
              */
             id: string;
             /** @enum {string} */
@@ -3671,7 +3677,7 @@ export interface components {
              * @example 1
              */
             count: number;
-            /** @description What they move the balance by; of what is missing there, what we have. */
+            /** @description Their gross amounts, of fees what they take; of a bank's entry, its part of the payout; of what is missing there, what we have. */
             amount: string | null;
             /**
              * @description ISO 4217.
@@ -3709,6 +3715,11 @@ export interface components {
             occurred_at: string;
             /** Format: uuid */
             match_id: string;
+            /**
+             * Format: date-time
+             * @description When a person settled it: it is looked at no more.
+             */
+            resolved_at: string | null;
             detail: string | null;
         };
         SettlementFile: {
@@ -3748,11 +3759,11 @@ export interface components {
              */
             status: "pending" | "in_transit" | "paid" | "canceled" | "failed";
             /**
-             * @description open: what it is made of is not here, or does not add up to it. unmatched: it adds up, and a line needs a person. reconciled: it adds up, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can list what it is made of, and the account's balance adds up.
+             * @description open: what it is made of is not here, or does not add up to it. unmatched: it adds up, or was accepted with its residue, and a line needs a person. reconciled: it adds up, or was accepted with its residue, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can list what it is made of, and the account's balance adds up. not_paid: it failed or was canceled, and no line is part of it.
              * @enum {string}
              */
-            state: "open" | "unmatched" | "reconciled" | "by_balance";
-            /** @description Whether somebody can list what it is made of. */
+            state: "open" | "unmatched" | "reconciled" | "by_balance" | "not_paid";
+            /** @description Whether somebody can list what it is made of, if it is paid. */
             itemized: boolean;
             /** Format: date-time */
             issued_at: string | null;
@@ -3782,6 +3793,11 @@ export interface components {
             fee: string;
             /** @description The sum of theirs: the amount, where it adds up. */
             net: string;
+            /**
+             * @description net - amount: what its entries are too much, or with a minus what is lacking. Other than 0 where they are not all here, or where an operator accepted a file that does not add up. Null of what nobody can list, or what was not paid.
+             * @example 0.00
+             */
+            residue: string | null;
             /** @description How many of them keep it from being reconciled. */
             exceptions: number;
             /** @description What a bank's entries brought of it; null where none shows it. */
@@ -8419,7 +8435,7 @@ export interface operations {
                  * @description Only those that we are so far with: see `state` of a payout.
                  * @example open
                  */
-                state?: "open" | "unmatched" | "reconciled" | "by_balance";
+                state?: "open" | "unmatched" | "reconciled" | "by_balance" | "not_paid";
                 /**
                  * @description Only those of which the provider says so.
                  * @example pending
@@ -8431,17 +8447,17 @@ export interface operations {
                  */
                 currency?: string;
                 /**
-                 * @description Only those whose `arrival_on` is this day or later: a day as the provider has it.
+                 * @description Only those whose `arrival_on` is this day or later: a day as the provider has it. Where it says none, the day of `issued_at` in UTC counts.
                  * @example 2026-12-01
                  */
                 arrival_since?: string;
                 /**
-                 * @description Only those whose `arrival_on` is before this day: a day as the provider has it.
+                 * @description Only those whose `arrival_on`, or else the day of `issued_at` in UTC, is before this day.
                  * @example 2027-01-01
                  */
                 arrival_until?: string;
                 /**
-                 * @description Only those that the provider, or the bank, calls so.
+                 * @description Only those that the provider calls so, or whose `bank_reference` is this, or begins with these words.
                  * @example po_1
                  */
                 reference?: string;
@@ -8500,6 +8516,7 @@ export interface operations {
                      *           "gross": "200.00",
                      *           "fee": "61.80",
                      *           "net": "138.20",
+                     *           "residue": "0.00",
                      *           "exceptions": 0,
                      *           "amount_at_bank": "138.20",
                      *           "reconciled_at": "2026-11-26T06:00:00.123456Z",
@@ -8573,6 +8590,7 @@ export interface operations {
                      *       "gross": "200.00",
                      *       "fee": "61.80",
                      *       "net": "138.20",
+                     *       "residue": "0.00",
                      *       "exceptions": 1,
                      *       "amount_at_bank": "138.20",
                      *       "reconciled_at": null,
@@ -8605,7 +8623,7 @@ export interface operations {
                      *           "account": null,
                      *           "payout_id": "01a206b6-2617-7632-98bf-296e992e5fc1",
                      *           "count": 1,
-                     *           "amount": "-60.00",
+                     *           "amount": "-40.00",
                      *           "currency": "USD",
                      *           "payment_id": null,
                      *           "detail": "no payment of ours is called pi_1",
@@ -8623,6 +8641,7 @@ export interface operations {
                      *           "entry_amount": "138.20",
                      *           "occurred_at": "2026-11-26T00:00:00Z",
                      *           "match_id": "01a206b6-2617-7632-98bf-296e992e5fc4",
+                     *           "resolved_at": null,
                      *           "detail": null
                      *         }
                      *       ],
@@ -8679,7 +8698,7 @@ export interface operations {
                  * @description Only those that we are so far with: see `state` of a payout.
                  * @example open
                  */
-                state?: "open" | "unmatched" | "reconciled" | "by_balance";
+                state?: "open" | "unmatched" | "reconciled" | "by_balance" | "not_paid";
                 /**
                  * @description Only those of which the provider says so.
                  * @example pending
@@ -8691,17 +8710,17 @@ export interface operations {
                  */
                 currency?: string;
                 /**
-                 * @description Only those whose `arrival_on` is this day or later: a day as the provider has it.
+                 * @description Only those whose `arrival_on` is this day or later: a day as the provider has it. Where it says none, the day of `issued_at` in UTC counts.
                  * @example 2026-12-01
                  */
                 arrival_since?: string;
                 /**
-                 * @description Only those whose `arrival_on` is before this day: a day as the provider has it.
+                 * @description Only those whose `arrival_on`, or else the day of `issued_at` in UTC, is before this day.
                  * @example 2027-01-01
                  */
                 arrival_until?: string;
                 /**
-                 * @description Only those that the provider, or the bank, calls so.
+                 * @description Only those that the provider calls so, or whose `bank_reference` is this, or begins with these words.
                  * @example po_1
                  */
                 reference?: string;
@@ -8810,7 +8829,7 @@ export interface operations {
                  * @description Only those with a match of this state that holds; also one that was resolved.
                  * @example matched
                  */
-                match_state?: "matched" | "differs" | "unknown_here" | "missing_there" | "unowned_fee" | "withdrawn" | "proposed" | "not_ours";
+                match_state?: "matched" | "differs" | "unknown_here" | "unowned_fee" | "withdrawn" | "proposed" | "not_ours";
                 /**
                  * @description `true` for those alone that a file which was issued again has no more. They are left out otherwise, but where match_state asks for them.
                  * @example true
@@ -8956,7 +8975,7 @@ export interface operations {
                  * @description Only those with a match of this state that holds; also one that was resolved.
                  * @example matched
                  */
-                match_state?: "matched" | "differs" | "unknown_here" | "missing_there" | "unowned_fee" | "withdrawn" | "proposed" | "not_ours";
+                match_state?: "matched" | "differs" | "unknown_here" | "unowned_fee" | "withdrawn" | "proposed" | "not_ours";
                 /**
                  * @description `true` for those alone that a file which was issued again has no more. They are left out otherwise, but where match_state asks for them.
                  * @example true
