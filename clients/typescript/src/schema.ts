@@ -2067,7 +2067,7 @@ export interface webhooks {
         put?: never;
         /**
          * payout.reconciled
-         * @description A payout came out even: all that it is made of is known and matched, or nobody can list that and its account's balance adds up. Once more if it had not meanwhile. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
+         * @description A payout came out even, or so far as an operator accepted (`residue`): all that it is made of is known and matched, or nobody can list that and its account's balance adds up. Once more if it had not meanwhile. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
         post: operations["payoutReconciled"];
         delete?: never;
