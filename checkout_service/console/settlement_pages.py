@@ -195,7 +195,8 @@ def _sums(payouts: Iterable[Mapping[str, Any]]) -> list[tuple[str, int, str, str
         of[0] += amount
         of[1] += amount if payout["status"] == PayoutStatus.PAID else 0
         of[2] += Decimal(payout["fee"])
-    return [
-        (currency, numbers[currency], *(show_exactly(each, currency) for each in sums[currency]))
-        for currency in sorted(sums)
-    ]
+    shown = []
+    for currency, (amount, paid, fee) in sorted(sums.items()):
+        texts = (show_exactly(amount, currency), show_exactly(paid, currency), show_exactly(fee, currency))
+        shown.append((currency, numbers[currency], *texts))
+    return shown

@@ -315,7 +315,7 @@ class WholePayoutSchema(PayoutSchema):
     sums = fields.List(
         fields.Nested(PayoutSumSchema),
         allow_none=True,
-        metadata={"description": "Null of a payout with more than 100,000 entries: export those."},
+        metadata={"description": "Null of a payout with more than 100,000 entries: list those."},
     )
     open_exceptions = fields.List(
         fields.Nested(SettlementExceptionSchema), metadata={"description": "Up to 100, as events tell of them."}

@@ -3813,7 +3813,7 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
-            /** @description Null of a payout with more than 100,000 entries: export those. */
+            /** @description Null of a payout with more than 100,000 entries: list those. */
             sums: components["schemas"]["PayoutSum"][] | null;
             /** @description Up to 100, as events tell of them. */
             open_exceptions: components["schemas"]["SettlementException"][];

@@ -57,7 +57,7 @@ class WholePayout:
         version (int): Counts its changes. Example: 3.
         created_at (datetime.datetime):
         updated_at (datetime.datetime):
-        sums (list[PayoutSum] | None): Null of a payout with more than 100,000 entries: export those.
+        sums (list[PayoutSum] | None): Null of a payout with more than 100,000 entries: list those.
         open_exceptions (list[SettlementException]): Up to 100, as events tell of them.
         bank_entries (list[BankEntry]): Up to 100.
         files (list[SettlementFile] | None): Null of a payout with more than 100,000 entries.
