@@ -221,7 +221,7 @@ WORKER_FUNCTIONS: Final = frozenset(
 )
 """The same of the worker."""
 
-SETTLEMENTS_FUNCTIONS: Final[frozenset[str]] = frozenset()
+SETTLEMENTS_FUNCTIONS: Final = frozenset({"settlement_notices"})
 """The same of the commands about settled money."""
 
 HELD: Final = """

@@ -15,6 +15,7 @@ import psycopg
 MANY: Final = 10_000
 """New entries after which the table is looked at anew; fewer change no plan."""
 
+# A file of payouts may not know which of them nobody can itemize, and an API does: what was once said stays.
 _PAYOUTS: Final = """
     INSERT INTO payouts AS known (provider, account, payout_ref, amount, currency, status, itemized, issued_at,
         arrival_on,
@@ -32,7 +33,7 @@ _PAYOUTS: Final = """
     ON CONFLICT (provider, account, payout_ref) DO UPDATE SET
         amount = excluded.amount,
         status = greatest(known.status, excluded.status),
-        itemized = excluded.itemized,
+        itemized = known.itemized AND excluded.itemized,
         issued_at = coalesce(excluded.issued_at, known.issued_at),
         arrival_on = coalesce(excluded.arrival_on, known.arrival_on),
         bank_reference = coalesce(nullif(excluded.bank_reference, ''), known.bank_reference),
@@ -41,7 +42,7 @@ _PAYOUTS: Final = """
         failure_code = coalesce(nullif(excluded.failure_code, ''), known.failure_code),
         original_ref = coalesce(nullif(excluded.original_ref, ''), known.original_ref),
         version = known.version + 1, updated_at = now()
-    WHERE (known.amount, known.itemized) IS DISTINCT FROM (excluded.amount, excluded.itemized)
+    WHERE known.amount <> excluded.amount OR known.itemized AND NOT excluded.itemized
         OR excluded.status > known.status
         OR (known.issued_at, known.arrival_on, known.failed_at) IS DISTINCT FROM (
             coalesce(excluded.issued_at, known.issued_at), coalesce(excluded.arrival_on, known.arrival_on),

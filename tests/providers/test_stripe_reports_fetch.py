@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -23,115 +19,14 @@ from checkout_service.settings.provider_accounts import Account
 from checkout_service.settings.secret import Secret
 from checkout_service.settlement_words import EntryKind, PayoutStatus
 from tests.providers.stripe_reports import movements, residues
-
-KEY = "rk_test_51NOTAREALKEY"
-NOW = datetime(2026, 11, 28, 6, 0, tzinfo=UTC)
-MADE = datetime(2026, 11, 26, 0, 0, tzinfo=UTC)
-
-Answer = tuple[int, Any]
-
-
-def payout(ref: str = "po_made1", **fields: Any) -> dict[str, Any]:
-    """A payout as the API shows it, with more fields than we have a use for."""
-    return {
-        "id": ref,
-        "object": "payout",
-        "amount": 4970,
-        "arrival_date": 1795737600,
-        "automatic": True,
-        "balance_transaction": "txn_made6",
-        "created": int(MADE.timestamp()),
-        "currency": "eur",
-        "description": "STRIPE PAYOUT",
-        "destination": "ba_made1",
-        "failure_balance_transaction": None,
-        "failure_code": None,
-        "livemode": False,
-        "metadata": {},
-        "method": "standard",
-        "original_payout": None,
-        "reconciliation_status": "completed",
-        "source_type": "card",
-        "statement_descriptor": "TULIP SHOP",
-        "status": "in_transit",
-        "trace_id": {"status": "pending", "value": None},
-        "type": "bank_account",
-    } | fields
-
-
-class Stripe(ThreadingHTTPServer):
-    """Stripe's two lists on a port of this machine: by pages, and by a key that may read them.
-
-    ``answers`` are by the number of a request, from 0: what is answered in place of the page.
-    """
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.payouts: list[dict[str, Any]] = [payout()]
-        self.movements: dict[str, list[dict[str, Any]]] = {"po_made1": movements()}
-        self.answers: dict[int, Callable[[dict[str, Any]], Answer]] = {}
-        self.queries: list[tuple[str, dict[str, str]]] = []
-        self.largest_page = 100
-
-    @property
-    def base(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def answer(self, path: str, query: dict[str, str], authorization: str | None) -> Answer:
-        number = len(self.queries)
-        self.queries.append((path, query))
-        if authorization != f"Bearer {KEY}":
-            return 401, {"error": {"type": "invalid_request_error"}}
-        if path == "/v1/payouts":
-            since = int(query["created[gte]"])
-            page = self._page([one for one in self.payouts if one["created"] >= since], query)
-        elif path == "/v1/balance_transactions":
-            page = self._page(self.movements[query["payout"]], query)
-        else:
-            return 404, {"error": {"type": "invalid_request_error", "code": "resource_missing"}}
-        return self.answers[number](page) if number in self.answers else (200, page)
-
-    def _page(self, objects: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
-        limit, after = min(int(query["limit"]), self.largest_page), query.get("starting_after")
-        start = [one["id"] for one in objects].index(after) + 1 if after else 0
-        return {
-            "object": "list",
-            "data": objects[start : start + limit],
-            "has_more": start + limit < len(objects),
-            "url": "/v1/list",
-        }
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Stripe
-
-    def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        status, body = self.server.answer(parts.path, query, self.headers["Authorization"])
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in (("Content-Type", "application/json"), ("Content-Length", str(len(content)))):
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the name of the method that this is)
-        """A green run prints nothing."""
+from tests.providers.stripe_reports_server import KEY, MADE, NOW, Answer, Stripe, payout, serving
 
 
 @pytest.fixture
 def stripe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stripe]:
     monkeypatch.setattr(transport, "sleep", lambda seconds: None)
-    server = Stripe()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving() as server:
+        yield server
 
 
 class Fetched:
@@ -329,9 +224,9 @@ def test_what_nobody_can_list_is_not_requested(stripe: Stripe, what: str) -> Non
 
     fetched = Fetched(stripe)
 
-    (states,) = fetched.reports
+    states = fetched.reports[0]
     assert [one.itemized for one in states.payouts] == [what == "not whole yet"]
-    assert [path for path, _ in stripe.queries] == ["/v1/payouts"]
+    assert not [query for _, query in stripe.queries if "payout" in query]
 
 
 def test_a_payout_that_fails_after_it_was_paid_is_seen_without_its_lines_again(stripe: Stripe) -> None:
