@@ -11,7 +11,7 @@ from uuid import UUID
 from checkout_service.api.responses import show_time
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
-from checkout_service.settlement_words import EXCEPTIONS, EntryKind, FileState, MatchState
+from checkout_service.settlement_words import EXCEPTIONS, EntryKind, FileState, MatchState, PayoutState
 from checkout_service.settlements.amounts import show_exactly
 from checkout_service.settlements.walking import Found, Walk, both, conditions, find
 
@@ -99,6 +99,9 @@ _held: Final = Statement(f"""
 COUNTED: Final = 10_000
 """Rows of a kind that are counted at most: more of them are no other news."""
 
+OPEN_FOR_LONG: Final = 7
+"""Days without a change after which a payout that is open needs a person; deploy/observability/rules has them too."""
+
 LOOKED_AT_FIRST: Final = 1_000
 """Open exceptions of a kind whose age is looked at: those with the smallest ids, which are the oldest."""
 
@@ -111,12 +114,22 @@ _COUNT: Final = f"""
             WHERE {_IS_OPEN} AND match.state = '{{state}}' ORDER BY id LIMIT {LOOKED_AT_FIRST}) AS first) AS age
 """.replace("{matched,not_ours}", "{{matched,not_ours}}")  # noqa: S608 (only our own constants)
 
-# Each kind along settlement_matches_open. A fee of no payment is nobody's haste.
+# Each kind along settlement_matches_open, and payouts along payouts_state. A fee of no payment is nobody's haste, and a
+# payout that nobody can list waits for its account's balance, not for its lines.
 COUNTS: Final = f"""
+    WITH open_payouts AS MATERIALIZED (
+        SELECT updated_at FROM (
+            SELECT itemized, updated_at FROM payouts WHERE state = '{PayoutState.OPEN.value}'
+            ORDER BY id LIMIT {COUNTED}) AS first
+        WHERE itemized
+    )
     SELECT jsonb_object_agg(kind, number) AS counts,
         coalesce(max(age) FILTER (WHERE kind <> '{MatchState.UNOWNED_FEE.value}'), 0) AS oldest,
         (SELECT count(*) FROM (SELECT FROM payouts WHERE state IN ('open', 'unmatched') LIMIT {COUNTED}) AS counted)
-            AS open_payouts
+            AS open_payouts,
+        (SELECT count(*) FROM open_payouts WHERE updated_at < now() - interval '{OPEN_FOR_LONG} days') AS open_for_long,
+        (SELECT coalesce(extract(epoch FROM now() - min(updated_at))::float8, 0) FROM open_payouts)
+            AS oldest_open_payout
     FROM (
         {" UNION ALL ".join(_COUNT.format(state=state.value) for state in EXCEPTIONS)}
         UNION ALL SELECT 'held', (SELECT count(*) FROM (SELECT FROM settlement_files
@@ -131,18 +144,21 @@ class OpenCounts(NamedTuple):
     """How many exceptions are open of each kind, held files among them, up to ``COUNTED`` of each.
 
     ``oldest`` is the age in seconds of the oldest that needs a person, 0 where there is none; ``open_payouts`` counts
-    payouts that have not come out even.
+    payouts that have not come out even. Of itemized payouts that are open, ``open_for_long`` counts those that nothing
+    changed for ``OPEN_FOR_LONG`` days, and ``oldest_open_payout`` is the longest time in seconds without a change.
     """
 
     by_kind: dict[str, int]
     oldest: float
     open_payouts: int
+    open_for_long: int
+    oldest_open_payout: float
 
 
 def open_counts() -> OpenCounts:
     """The counts, by one statement. Raises DatabaseUnavailableError."""
     [row] = execute(_counts, {})
-    return OpenCounts(row.counts, row.oldest, row.open_payouts)
+    return OpenCounts(row.counts, row.oldest, row.open_payouts, row.open_for_long, row.oldest_open_payout)
 
 
 class OpenException(NamedTuple):

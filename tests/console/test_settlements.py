@@ -253,6 +253,17 @@ def test_what_waits_is_on_the_list_of_what_is_to_do(operator: Operator, books: B
     assert REMEDIES[HELD].partition(":")[0] in shown
 
 
+def test_a_payout_that_stays_open_is_on_the_list_of_what_is_to_do(operator: Operator, books: Books) -> None:
+    books.payout("po_1", state="open")
+    books.payout("po_2", state="open", itemized=False, updated_at="2020-01-01")
+    assert "Settled money" not in text_of(operator, "/ops/todo")
+    books.payout("po_3", state="open", updated_at="2020-01-01")
+    shown = text_of(operator, "/ops/todo")
+    assert "payout open for 7 days" in shown
+    assert "/ops/payouts?state=open" in shown
+    assert "po_3" in operator.get("/ops/payouts?state=open").text
+
+
 @pytest.mark.parametrize("path", ["/ops/payouts", "/ops/exceptions", f"/ops/payouts/{UUID(int=1)}"])
 def test_nothing_of_it_is_open_to_a_stranger(console_app: Flask, path: str) -> None:
     answer: Any = console_app.test_client().get(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -14,8 +15,9 @@ from checkout_service.health.settlement_gauges import settlement_gauges
 from checkout_service.oversight.promises import Limits
 from checkout_service.oversight.settlement_invariants import SETTLEMENT_INVARIANTS
 from checkout_service.settlement_words import EXCEPTIONS
-from checkout_service.settlements.exception_queries import COUNTS
+from checkout_service.settlements.exception_queries import COUNTS, OPEN_FOR_LONG, open_counts
 from tests.conftest import Sql
+from tests.observability.files import alarms
 from tests.own_apps import MakeApp, make_app
 from tests.settlements.entered import Books
 from tests.telemetry.test_metrics import value
@@ -23,6 +25,7 @@ from tests.telemetry.test_metrics import value
 __all__ = ["make_app"]  # fixtures
 
 OLDEST = "settlement_oldest_unmatched_age_seconds"
+OLDEST_OPEN = "settlement_oldest_open_payout_age_seconds"
 
 (PROMISE,) = SETTLEMENT_INVARIANTS
 
@@ -37,7 +40,7 @@ def test_who_never_enters_a_report_sees_zeros(make_app: MakeApp) -> None:
     client = make_app().test_client()
     for kind in (*EXCEPTIONS, "held"):
         assert value(client, "settlement_exceptions", kind=kind) == 0
-    assert (value(client, OLDEST), value(client, "settlement_payouts_open")) == (0, 0)
+    assert (value(client, OLDEST), value(client, OLDEST_OPEN), value(client, "settlement_payouts_open")) == (0, 0, 0)
 
 
 def test_what_is_open_is_counted_by_kind_with_the_age_of_the_oldest(make_app: MakeApp, books: Books) -> None:
@@ -64,6 +67,35 @@ def test_what_is_open_is_counted_by_kind_with_the_age_of_the_oldest(make_app: Ma
     assert 0 < age < 600, "a fee of no payment is old, and no alarm"
     assert value(client, "settlement_payouts_open") == 2
     assert fee
+
+
+def test_a_payout_that_stays_open_has_the_time_since_it_last_changed(
+    make_app: MakeApp, app: Flask, books: Books
+) -> None:
+    for number, state in enumerate(("unmatched", "reconciled", "by_balance", "not_paid")):
+        books.payout(f"po_{number}", state=state, updated_at="2020-01-01")
+    books.payout("unlisted", state="open", itemized=False, updated_at="2020-01-01")
+    now = datetime.now(UTC)
+    books.payout("newer", state="open", updated_at=now - timedelta(days=OPEN_FOR_LONG, minutes=-5))
+    client = make_app().test_client()
+    age = value(client, OLDEST_OPEN)
+    assert age == pytest.approx(OPEN_FOR_LONG * 86400 - 300, abs=200)
+    with app.app_context():
+        assert open_counts().open_for_long == 0
+
+    older = books.payout("older", state="open", updated_at=now - timedelta(days=OPEN_FOR_LONG, minutes=5))
+
+    age = value(make_app().test_client(), OLDEST_OPEN)
+    assert age == pytest.approx(OPEN_FOR_LONG * 86400 + 300, abs=200)
+    with app.app_context():
+        assert open_counts().open_for_long == 1
+    books.change(older, amount="7")
+    with app.app_context():
+        assert open_counts().open_for_long == 0
+
+
+def test_the_alarm_begins_when_the_list_of_what_is_to_do_has_it() -> None:
+    assert alarms()["CheckoutSettlementPayoutOpen"]["expr"].endswith(f"({OLDEST_OPEN}) > {OPEN_FOR_LONG * 86400}")
 
 
 def even(books: Books, state: str = "reconciled") -> tuple[UUID, UUID]:

@@ -2076,6 +2076,46 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    "payout.reopened": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * payout.reopened
+         * @description A payout that had come out even no longer does (`state`): its lines or its amount changed, a line needs a person, or what was settled was undone. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
+         */
+        post: operations["payoutReopened"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "payout.failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * payout.failed
+         * @description A payout failed or was canceled (`status`). It can have been reconciled before: then what it was made of was paid, and its money came back. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
+         */
+        post: operations["payoutFailed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "settlement.exception": {
         parameters: {
             query?: never;
@@ -3957,7 +3997,7 @@ export interface components {
              * @example payment.paid
              * @enum {string}
              */
-            type: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
+            type: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "payout.reopened" | "payout.failed" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
             object: components["schemas"]["EventObject"];
             /**
              * @description Of the object: of two events of it the greater is the later one.
@@ -4489,7 +4529,7 @@ export interface components {
              *       "payment.paid"
              *     ]
              */
-            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
+            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "payout.reopened" | "payout.failed" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
             /**
              * @description Your own words.
              * @example the warehouse
@@ -4672,7 +4712,7 @@ export interface components {
              *       "payment.paid"
              *     ]
              */
-            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
+            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "payout.reopened" | "payout.failed" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
             /**
              * @description Your own words.
              * @example the warehouse
@@ -4840,7 +4880,7 @@ export interface components {
              * @example payment.paid
              * @enum {string}
              */
-            type: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
+            type: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "payout.reopened" | "payout.failed" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
             /**
              * @description `failed` was given up; a replay may send it again.
              * @example waiting
@@ -4886,7 +4926,7 @@ export interface components {
              *       "payment.paid"
              *     ]
              */
-            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
+            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "payout.reopened" | "payout.failed" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
             /**
              * @description Only those that were given up.
              * @example false
@@ -10567,7 +10607,7 @@ export interface operations {
                  * @description Only those of events of this type.
                  * @example checkout.session.opened
                  */
-                type?: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
+                type?: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "payout.reopened" | "payout.failed" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
                 /**
                  * @description Only those of this event (its id).
                  * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
@@ -13721,6 +13761,142 @@ export interface operations {
                 "application/json": {
                     /** @constant */
                     type: "payout.reconciled";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Payout"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    payoutReopened: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payout.reopened";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Payout"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    payoutFailed: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payout.failed";
                     /**
                      * Format: date-time
                      * @description When it was written.
