@@ -72,13 +72,13 @@ class PayoutState(StrEnum):
     OPEN = "open"
     """What it is made of is not here, or does not add up to it."""
     UNMATCHED = "unmatched"
-    """It adds up, and a line of it needs a person."""
+    """It adds up, or was accepted with a residue, and a line of it needs a person."""
     RECONCILED = "reconciled"
-    """It adds up, and each line is matched, or needs no counterpart, or was settled by a person."""
+    """It adds up, or was accepted with a residue, and each line is matched, needs no counterpart, or was settled."""
     BY_BALANCE = "by_balance"
     """Nobody can list what it is made of: it is part of an account whose balance adds up."""
-    VOID = "void"
-    """The provider canceled it, or it failed, and nothing of it was listed: there is nothing that could add up."""
+    NOT_PAID = "not_paid"
+    """It failed or was canceled, and no line is part of it: what it would have been comes with another payout."""
 
 
 class FileState(StrEnum):

@@ -14,11 +14,12 @@ from checkout_service.console.page import ConsoleBlueprint, address, listing
 from checkout_service.console.payment_filters import PaymentFilter
 from checkout_service.console.payment_queries import ListedPayment, payments_page
 from checkout_service.console.search import Sought, read_sought
-from checkout_service.console.search_queries import Found, found_by_id, found_by_name
+from checkout_service.console.search_queries import Found, found_by_id, found_by_name, found_in_reports
 from checkout_service.console.untrusted import visible
 from checkout_service.identity.subjects import subjects_here
 from checkout_service.money import show_with_currency
 from checkout_service.orders.searching import OrderFilters, find_orders
+from checkout_service.settlements.queries import payouts_of_amount
 
 blueprint = ConsoleBlueprint("console_search", __name__)
 
@@ -30,6 +31,8 @@ _PAGES: Final = {
     "order": ("console_orders.show_order", "order_id"),
     "webhook": ("console.show_webhook", "delivery_id"),
     "endpoint": ("console_endpoints.show_endpoint", "endpoint_id"),
+    "payout": ("console_settlements.show_payout_page", "payout_id"),
+    "settled": ("console_settlements.show_settled", "payment_id"),
 }
 
 
@@ -44,10 +47,12 @@ def search() -> tuple[str, int] | AnyResponse:
         return _page(visible(typed[:LONGEST]), fault=str(error))
     named = _named(sought)
     orders, payments = _orders(sought, named), _payments(sought, named)
-    only = _only(named, orders, payments)
+    payouts = _payouts(sought)
+    only = _only(named, orders, payments, payouts)
     if only is not None:
         return redirect(only)
-    return _page(typed, named=named, orders=orders, payments=payments, lists=_lists(sought, named))
+    lists = _lists(sought, named)
+    return _page(typed, named=named, orders=orders, payments=payments, payouts=payouts, lists=lists)
 
 
 def _page(
@@ -57,6 +62,7 @@ def _page(
     named: Sequence[Found] = (),
     orders: Sequence[dict[str, Any]] = (),
     payments: Sequence[ListedPayment] = (),
+    payouts: Sequence[dict[str, Any]] = (),
     lists: Sequence[tuple[str, str]] = (),
 ) -> tuple[str, int]:
     return listing(
@@ -67,6 +73,7 @@ def _page(
         named=[(each, _address(each)) for each in named],
         orders=orders,
         payments=payments,
+        payouts=payouts,
         lists=lists,
         shown=SHOWN,
     )
@@ -77,6 +84,9 @@ def _named(sought: Sought) -> list[Found]:
     found = found_by_id(sought.id) if sought.id else []
     if sought.name:
         found += found_by_name(sought.name, issuer=subjects_here().issuer)
+    if sought.name and not found:
+        # Reports name what we have by the same names: then that is what is meant.
+        found = found_in_reports(sought.name)
     return list({(each.page, each.id): each for each in reversed(found)}.values())[::-1]
 
 
@@ -105,10 +115,19 @@ def _payments(sought: Sought, named: Iterable[Found]) -> list[ListedPayment]:
     return list({row.id: row for row in found}.values())
 
 
-def _only(named: Sequence[Found], orders: Sequence[Any], payments: Sequence[Any]) -> str | None:
+def _payouts(sought: Sought) -> list[dict[str, Any]]:
+    """The newest payouts of this amount."""
+    if sought.amount is None:
+        return []
+    return payouts_of_amount(sought.amount, sought.currency, limit=SHOWN)
+
+
+def _only(named: Sequence[Found], orders: Sequence[Any], payments: Sequence[Any], payouts: Sequence[Any]) -> str | None:
     """The address of the one page that was found, if it is one alone."""
-    if len(named) + len(orders) + len(payments) != 1:
+    if len(named) + len(orders) + len(payments) + len(payouts) != 1:
         return None
+    if payouts:
+        return url_for("console_settlements.show_payout_page", payout_id=payouts[0]["id"])
     if named:
         return _address(named[0])
     if orders:

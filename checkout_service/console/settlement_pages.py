@@ -5,6 +5,7 @@ Nothing is changed here: ``checkout settlements`` does, by a role of its own, an
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -15,12 +16,12 @@ from flask import Response, request, url_for
 
 from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.console.access import for_operators, operator
-from checkout_service.console.filters import read_choice, read_place
+from checkout_service.console.filters import read_place
 from checkout_service.console.page import ConsoleBlueprint, address, listing
-from checkout_service.console.settlement_filters import NAMES, read_payout_search
+from checkout_service.console.settlement_filters import NAMES, read_exception_search, read_payout_search
 from checkout_service.cursors import read_cursor
 from checkout_service.server.downloads import csv_answer
-from checkout_service.settlement_words import EXCEPTIONS, MatchState, PayoutState, PayoutStatus
+from checkout_service.settlement_words import EXCEPTIONS, EntryKind, PayoutState, PayoutStatus
 from checkout_service.settlements.amounts import show_exactly
 from checkout_service.settlements.entry_queries import EntryFilters, entries_walk, show_entry
 from checkout_service.settlements.exception_queries import (
@@ -39,6 +40,9 @@ from checkout_service.settlements.walking import LOOKED_THROUGH, MOST_LOOKS, Fou
 blueprint = ConsoleBlueprint("console_settlements", __name__)
 
 PAGE: Final = 50
+
+_MADE: Final = re.compile(r"[0-9a-f]{32}:[0-9]+")
+"""The name of a line that has none: a digest, and which of equal lines it is."""
 
 
 @blueprint.get("/payouts")
@@ -85,12 +89,16 @@ def show_payout_page(payout_id: UUID) -> tuple[str, int]:
     payout = payout_of(payout_id)
     if payout is None:
         raise NotFound(f"There is no payout {payout_id}.")
+    # An account that is listed as a whole has a line of the payout itself, which is no part of what it is made of.
+    own = [each for each in payout["sums"] or () if each["kind"] == EntryKind.PAYOUT]
     return _with_entries(
         "payout.html",
         "console_settlements.show_payout_page",
         EntryFilters(payout_id=payout_id),
         {"payout_id": payout_id},
         payout=payout,
+        parts=[each for each in payout["sums"] or () if each not in own],
+        own=own,
         exceptions=exceptions_of_payout(payout_id),
         remedies=REMEDIES,
     )
@@ -113,29 +121,29 @@ def show_settled(payment_id: UUID) -> tuple[str, int]:
 @for_operators
 def show_exceptions() -> tuple[str, int]:
     """What needs a person, a kind at a time, and the files that are held."""
-    kinds = [state.value for state in EXCEPTIONS]
-    filters = read_choice(request.args, "kind", kinds)
-    before = read_place(request.args, read_cursor, filters.faults).before
+    search = read_exception_search(request.args)
+    before = read_place(request.args, read_cursor, search.faults).before
     counts = open_counts()
     # Where none is chosen, the first kind of which there are some; a fee of no payment keeps nothing from being done.
-    kind = filters.chosen or next((each for each in kinds if counts.by_kind[each]), kinds[0])
+    kind = search.kind or next((each for each in EXCEPTIONS if counts.by_kind[each]), EXCEPTIONS[0])
     found = Found((), None)
-    if not filters.faults:
-        found = open_exceptions(MatchState(kind), limit=PAGE, cursor=before)
-    place = "console_settlements.show_exceptions"
+    if not search.faults:
+        found = open_exceptions(kind, provider=search.provider, payout_id=search.payout_id, limit=PAGE, cursor=before)
+    place, given = "console_settlements.show_exceptions", search.given | {"kind": kind.value}
     return listing(
         "exceptions.html",
-        faults=filters.faults,
-        filters=filters,
-        kinds=[(each, counts.by_kind[each]) for each in kinds],
-        kind=kind,
+        faults=search.faults,
+        filters=search,
+        kinds=[(each.value, counts.by_kind[each]) for each in EXCEPTIONS],
+        kind=kind.value,
         remedies=REMEDIES,
         held_remedy=REMEDIES[HELD],
         exceptions=[_shown(row) for row in found.rows],
         held=held_files(),
         most=COUNTED,
-        older=address(place, {"kind": kind}, before=found.next_cursor) if found.next_cursor else None,
-        first=address(place, {"kind": kind}) if before else None,
+        looked_through=LOOKED_THROUGH * MOST_LOOKS,
+        older=address(place, given, before=found.next_cursor) if found.next_cursor else None,
+        first=address(place, given) if before else None,
     )
 
 
@@ -151,25 +159,44 @@ def _with_entries(
         template,
         faults=faults,
         fault=next(iter(faults.values()), None),
-        entries=[show_entry(row) for row in found.rows],
+        entries=[_line(show_entry(row)) for row in found.rows],
         older=older,
         first=url_for(endpoint, **place) if before else None,
         **values,
     )
 
 
+def _line(entry: dict[str, Any]) -> dict[str, Any]:
+    of = ("subject_reference", "payment_reference", "merchant_reference", "reference")
+    return entry | {"names": _names(*(entry[name] for name in of))}
+
+
+def _names(*names: str | None) -> list[str]:
+    """What something is called at the provider, each name once. Nobody there knows one that was made of a row."""
+    given = [name for name in dict.fromkeys(names) if name]
+    return [name for name in given if not _MADE.fullmatch(name)] or given
+
+
 def _shown(row: OpenException) -> dict[str, Any]:
-    """An exception with its amounts as texts: what is there, and what we have."""
-    there = None if row.net is None else show_exactly(row.net, row.entry_currency or "")
+    """An exception with its amounts as texts: what is there, and what we have. With its names at the provider."""
+    there = None if row.amount is None else show_exactly(row.amount, row.currency or "")
     here = None if row.amount_here is None else show_exactly(row.amount_here, row.currency_here or "")
-    return row._asdict() | {"there": there, "here": here}
+    names = _names(row.subject_ref, row.payment_ref, row.merchant_ref, row.entry_ref)
+    return row._asdict() | {"there": there, "here": here, "names": names}
 
 
-def _sums(payouts: Iterable[Mapping[str, Any]]) -> list[tuple[str, int, Decimal, Decimal]]:
-    """Of payouts that are shown: by currency how many, their amounts, and their fees."""
-    sums: dict[str, list[Any]] = defaultdict(lambda: [0, Decimal(0), Decimal(0)])
+def _sums(payouts: Iterable[Mapping[str, Any]]) -> list[tuple[str, int, str, str, str]]:
+    """Of payouts that are shown: by currency how many, their amounts, those of what is paid, and their fees."""
+    numbers: dict[str, int] = defaultdict(int)
+    sums: dict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 3)
     for payout in payouts:
-        sums[payout["currency"]][0] += 1
-        sums[payout["currency"]][1] += Decimal(payout["amount"])
-        sums[payout["currency"]][2] += Decimal(payout["fee"])
-    return [(currency, *sums[currency]) for currency in sorted(sums)]
+        amount, of = Decimal(payout["amount"]), sums[payout["currency"]]
+        numbers[payout["currency"]] += 1
+        of[0] += amount
+        of[1] += amount if payout["status"] == PayoutStatus.PAID else 0
+        of[2] += Decimal(payout["fee"])
+    shown = []
+    for currency, (amount, paid, fee) in sorted(sums.items()):
+        texts = (show_exactly(amount, currency), show_exactly(paid, currency), show_exactly(fee, currency))
+        shown.append((currency, numbers[currency], *texts))
+    return shown

@@ -15,8 +15,8 @@ from checkout_service.endpoints.states import EndpointState
 from checkout_service.oversight.reasons import in_short
 from checkout_service.payments.status import DisputeStatus
 from checkout_service.settlement_words import MatchState
-from checkout_service.settlements.exception_queries import COUNTED, open_counts
-from checkout_service.settlements.remedies import REMEDIES
+from checkout_service.settlements.exception_queries import COUNTED, OPEN_FOR_LONG, OpenCounts, open_counts
+from checkout_service.settlements.remedies import OPEN_PAYOUT, REMEDIES
 
 blueprint = ConsoleBlueprint("console_todo", __name__)
 
@@ -31,7 +31,7 @@ LOOKED_AT: Final = 100
 @for_operators
 def show_todo() -> str:
     """What is in doubt, flagged, refused, outstanding or suspended."""
-    found = figures()
+    found, counts = figures(), open_counts()
     return page(
         "todo.html",
         doubts=all_doubts(),
@@ -42,15 +42,18 @@ def show_todo() -> str:
         outstanding=outstanding_requests(),
         disputes=nearest_disputes(statuses=[DisputeStatus.NEEDS_RESPONSE], limit=SHOWN),
         endpoints=_endpoints(),
-        settled=[(kind, number, REMEDIES[kind]) for kind, number in _unsettled()],
+        settled=[(kind, number, REMEDIES[kind]) for kind, number in _unsettled(counts)],
+        open_for_long=counts.open_for_long,
+        open_days=OPEN_FOR_LONG,
+        open_remedy=OPEN_PAYOUT,
         most_settled=COUNTED,
     )
 
 
-def _unsettled() -> list[tuple[str, int]]:
+def _unsettled(counts: OpenCounts) -> list[tuple[str, int]]:
     """Exceptions of settled money by kind, and held files. A fee of no payment can wait, so it is not among them."""
-    counts = open_counts().by_kind
-    return [(kind, counts[kind]) for kind in REMEDIES if counts[kind] and kind != MatchState.UNOWNED_FEE]
+    found = counts.by_kind
+    return [(kind, found[kind]) for kind in REMEDIES if found[kind] and kind != MatchState.UNOWNED_FEE]
 
 
 def _endpoints() -> list[dict[str, Any]]:

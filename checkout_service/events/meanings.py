@@ -44,8 +44,13 @@ MEANINGS: Final[Mapping[str, str]] = {
     "authorization.expiring": "What is authorized ends soon: capture it before.",
     "stock.low": "Few pieces of a listing are left.",
     "stock.sold_out": "No piece of a listing is left.",
-    "payout.reconciled": "A payout came out even: all that it is made of is known and matched, or nobody can list that "
-    "and its account's balance adds up. Once more if it had not meanwhile.",
+    "payout.reconciled": "A payout came out even, or so far as an operator accepted (`residue`): all that it is made "
+    "of is known and matched, or nobody can list that and its account's balance adds up. Once more if it had not "
+    "meanwhile.",
+    "payout.reopened": "A payout that had come out even no longer does (`state`): its lines or its amount changed, a "
+    "line needs a person, or what was settled was undone.",
+    "payout.failed": "A payout failed or was canceled (`status`). It can have been reconciled before: then what it was "
+    "made of was paid, and its money came back.",
     "settlement.exception": "Lines of a report, or what is missing in it, need a person: one for each payout, kind and "
     "currency, with their number and sum.",
     "webhook_endpoint.suspended": "An endpoint takes nothing: it is tried now and then, and nothing is given up.",

@@ -63,7 +63,7 @@ EVENT_TYPES: Final = (
     *(f"order.{what}" for what in ("placed", "partially_fulfilled", "fulfilled", "canceled", "short", "on_hold")),
     "authorization.expiring",
     *(f"stock.{what}" for what in ("low", "sold_out")),
-    "payout.reconciled",
+    *(f"payout.{what}" for what in ("reconciled", "reopened", "failed")),
     "settlement.exception",
     *(f"webhook_endpoint.{what}" for what in ("suspended", "disabled", "lagging_out", "lost")),
 )

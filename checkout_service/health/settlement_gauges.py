@@ -29,4 +29,9 @@ def settlement_gauges() -> list[Metric]:
             f"Payouts that do not add up yet, or of which a line needs a person; up to {COUNTED}.",
             value=counts.open_payouts,
         ),
+        GaugeMetricFamily(
+            "settlement_oldest_open_payout_age_seconds",
+            "For how long nothing changed of a payout that is open, the longest; those that nobody can list left out.",
+            value=counts.oldest_open_payout,
+        ),
     ]

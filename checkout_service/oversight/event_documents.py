@@ -190,6 +190,13 @@ _SPECIAL: Final[Mapping[str, Mapping[str, Any]]] = {
     "dispute.won": {"amount_lost": "0.00"},
     "checkout.session.opened": {"status": "pending"},
     "payout.reconciled": {"status": "paid"},
+    "payout.reopened": {"status": "paid", "state": "unmatched", "exceptions": 1, "reconciled_at": None, "version": 4},
+    "payout.failed": {
+        "status": "failed",
+        "failed_at": "2026-11-28T06:00:00.123456Z",
+        "failure_code": "account_closed",
+        "version": 4,
+    },
     "stock.sold_out": {"available": 0, "reserved": 5},
     "webhook_endpoint.disabled": {"state": "disabled", "state_reason": "gone"},
     "webhook_endpoint.lost": {"state": "enabled", "state_reason": "requested"},

@@ -40,13 +40,17 @@ _SUMMED: Final = """
     ) AS summed
 """
 
-# A person may have accepted that a payout's lines add up to something else.
+# A person may have accepted that a payout's lines add up to something else: to this, of a payout of this amount.
 _ASTRAY: Final = """
     payout.state IN ('unmatched', 'reconciled') AND payout.net <> payout.amount AND NOT EXISTS (
         SELECT FROM settlement_files AS file
-        CROSS JOIN jsonb_to_recordset(file.sections) AS section (account text, of_payout text)
+        CROSS JOIN jsonb_to_recordset(file.sections) AS section (account text, name text, of_payout text)
+        JOIN jsonb_to_recordset(file.residues)
+            AS residue (account text, section text, currency text, expected numeric, found numeric)
+            ON residue.account = section.account AND residue.section = section.name
         WHERE file.accepted_by IS NOT NULL AND file.provider = payout.provider
-            AND section.account = payout.account AND section.of_payout = payout.payout_ref)
+            AND section.account = payout.account AND section.of_payout = payout.payout_ref
+            AND residue.currency = payout.currency AND residue.expected = payout.amount AND residue.found = payout.net)
 """
 
 _OTHERWISE: Final = """

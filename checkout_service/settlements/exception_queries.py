@@ -11,9 +11,9 @@ from uuid import UUID
 from checkout_service.api.responses import show_time
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
-from checkout_service.settlement_words import EXCEPTIONS, FileState, MatchState
+from checkout_service.settlement_words import EXCEPTIONS, EntryKind, FileState, MatchState, PayoutState
 from checkout_service.settlements.amounts import show_exactly
-from checkout_service.settlements.walking import Found, Walk, find
+from checkout_service.settlements.walking import Found, Walk, both, conditions, find
 
 LOOKED_AT: Final = 20_000
 """Entries of a payout, the newest, among which its open exceptions are looked for."""
@@ -29,13 +29,16 @@ _IS_OPEN: Final = """
     AND match.state <> ALL ('{matched,not_ours}'::settlement_match_state[])
 """
 
+_THERE: Final = f"CASE WHEN kind = '{EntryKind.FEE.value}' THEN net ELSE gross END"
+"""What a line is compared by: what a customer paid or got; of a fee, what it takes."""
+
 # As settlement_exceptions_of groups them (migrations/settlements/events.sql): those of one transaction have its moment.
 # Each entry's along the index of matches by their entry; a bank's, and what has none, by the payout.
 _of_payout: Final = Statement(f"""
     WITH open AS MATERIALIZED (
-        SELECT match.*, entry.currency AS entry_currency, entry.net
+        SELECT match.*, entry.currency AS entry_currency, entry.there
         FROM (
-            SELECT id, currency, net FROM balance_entries WHERE payout_id = CAST(:id AS uuid)
+            SELECT id, currency, {_THERE} AS there FROM balance_entries WHERE payout_id = CAST(:id AS uuid)
             ORDER BY id DESC LIMIT {LOOKED_AT}
         ) AS entry
         CROSS JOIN LATERAL (
@@ -43,7 +46,7 @@ _of_payout: Final = Statement(f"""
             WHERE match.entry_id = entry.id AND match.entry_id IS NOT NULL AND {_IS_OPEN} OFFSET 0
         ) AS match
         UNION ALL
-        SELECT match.*, entry.currency, entry.net
+        SELECT match.*, entry.currency, {_THERE}
         FROM (
             SELECT * FROM settlement_matches AS match
             WHERE match.payout_id = CAST(:id AS uuid) AND {_IS_OPEN} ORDER BY match.id DESC LIMIT {LOOKED_AT}
@@ -56,7 +59,7 @@ _of_payout: Final = Statement(f"""
         SELECT min(match.id::text COLLATE "C")::uuid AS id, match.state::text AS state, match.provider, match.account,
             count(*) AS number,
             sum(CASE WHEN match.entry_id IS NULL THEN match.amount_here WHEN match.provider = 'bank' THEN match.amount
-                ELSE match.net END) AS amount,
+                ELSE match.there END) AS amount,
             coalesce(match.entry_currency, match.currency_here, match.currency) AS currency,
             CASE WHEN count(match.payment_id) = count(*)
                 AND min(match.payment_id::text COLLATE "C") = max(match.payment_id::text COLLATE "C")
@@ -71,12 +74,21 @@ _of_payout: Final = Statement(f"""
 
 _COLUMNS: Final = """
     made.id, made.state::text AS state, made.provider, made.account, made.entry_id, made.subject::text AS subject,
-    made.subject_id, made.payment_id, made.amount, made.currency, made.amount_here, made.currency_here, made.differs,
-    made.detail, made.created_at, coalesce(made.payout_id, entry.payout_id) AS payout_id, entry.entry_ref,
-    entry.kind::text AS entry_kind, entry.provider_type, entry.net, entry.currency AS entry_currency, entry.occurred_at
+    made.payment_id, made.amount, made.currency, made.amount_here, made.currency_here, made.differs, made.detail,
+    made.created_at, payout.id AS payout_id, payout.payout_ref, entry.entry_ref, entry.subject_ref, entry.payment_ref,
+    entry.merchant_ref, entry.kind::text AS entry_kind
 """
 
-_JOIN: Final = "LEFT JOIN balance_entries AS entry ON entry.id = made.entry_id"
+_JOIN: Final = """
+    LEFT JOIN balance_entries AS entry ON entry.id = made.entry_id
+    LEFT JOIN payouts AS payout ON payout.id = coalesce(made.payout_id, entry.payout_id)
+"""
+
+_CONDITIONS: Final = {
+    "provider": "made.provider = CAST(:provider AS text)",
+    "payout_id": """CAST(:payout_id AS uuid) IN (
+        made.payout_id, (SELECT payout_id FROM balance_entries WHERE id = made.entry_id))""",
+}
 
 _held: Final = Statement(f"""
     SELECT id, provider, account, name, form, rows, residues, faults, created_at FROM settlement_files
@@ -86,6 +98,9 @@ _held: Final = Statement(f"""
 
 COUNTED: Final = 10_000
 """Rows of a kind that are counted at most: more of them are no other news."""
+
+OPEN_FOR_LONG: Final = 7
+"""Days without a change after which a payout that is open needs a person; deploy/observability/rules has them too."""
 
 LOOKED_AT_FIRST: Final = 1_000
 """Open exceptions of a kind whose age is looked at: those with the smallest ids, which are the oldest."""
@@ -99,12 +114,22 @@ _COUNT: Final = f"""
             WHERE {_IS_OPEN} AND match.state = '{{state}}' ORDER BY id LIMIT {LOOKED_AT_FIRST}) AS first) AS age
 """.replace("{matched,not_ours}", "{{matched,not_ours}}")  # noqa: S608 (only our own constants)
 
-# Each kind along settlement_matches_open. A fee of no payment is nobody's haste.
+# Each kind along settlement_matches_open, and payouts along payouts_state. A fee of no payment is nobody's haste, and a
+# payout that nobody can list waits for its account's balance, not for its lines.
 COUNTS: Final = f"""
+    WITH open_payouts AS MATERIALIZED (
+        SELECT updated_at FROM (
+            SELECT itemized, updated_at FROM payouts WHERE state = '{PayoutState.OPEN.value}'
+            ORDER BY id LIMIT {COUNTED}) AS first
+        WHERE itemized
+    )
     SELECT jsonb_object_agg(kind, number) AS counts,
         coalesce(max(age) FILTER (WHERE kind <> '{MatchState.UNOWNED_FEE.value}'), 0) AS oldest,
         (SELECT count(*) FROM (SELECT FROM payouts WHERE state IN ('open', 'unmatched') LIMIT {COUNTED}) AS counted)
-            AS open_payouts
+            AS open_payouts,
+        (SELECT count(*) FROM open_payouts WHERE updated_at < now() - interval '{OPEN_FOR_LONG} days') AS open_for_long,
+        (SELECT coalesce(extract(epoch FROM now() - min(updated_at))::float8, 0) FROM open_payouts)
+            AS oldest_open_payout
     FROM (
         {" UNION ALL ".join(_COUNT.format(state=state.value) for state in EXCEPTIONS)}
         UNION ALL SELECT 'held', (SELECT count(*) FROM (SELECT FROM settlement_files
@@ -119,23 +144,26 @@ class OpenCounts(NamedTuple):
     """How many exceptions are open of each kind, held files among them, up to ``COUNTED`` of each.
 
     ``oldest`` is the age in seconds of the oldest that needs a person, 0 where there is none; ``open_payouts`` counts
-    payouts that have not come out even.
+    payouts that have not come out even. Of itemized payouts that are open, ``open_for_long`` counts those that nothing
+    changed for ``OPEN_FOR_LONG`` days, and ``oldest_open_payout`` is the longest time in seconds without a change.
     """
 
     by_kind: dict[str, int]
     oldest: float
     open_payouts: int
+    open_for_long: int
+    oldest_open_payout: float
 
 
 def open_counts() -> OpenCounts:
     """The counts, by one statement. Raises DatabaseUnavailableError."""
     [row] = execute(_counts, {})
-    return OpenCounts(row.counts, row.oldest, row.open_payouts)
+    return OpenCounts(row.counts, row.oldest, row.open_payouts, row.open_for_long, row.oldest_open_payout)
 
 
 class OpenException(NamedTuple):
     """An exception that nobody settled. ``amount`` is what is there, ``amount_here`` what we have, each with its
-    currency. What has no entry is missing there. ``net`` is what its entry moves the balance by.
+    currency. What has no entry is missing there. The four names are those that its entry has at the provider.
     """
 
     id: UUID
@@ -144,7 +172,6 @@ class OpenException(NamedTuple):
     account: str
     entry_id: UUID | None
     subject: str
-    subject_id: UUID | None
     payment_id: UUID | None
     amount: Decimal | None
     currency: str | None
@@ -154,12 +181,12 @@ class OpenException(NamedTuple):
     detail: str
     created_at: datetime
     payout_id: UUID | None
+    payout_ref: str | None
     entry_ref: str | None
+    subject_ref: str | None
+    payment_ref: str | None
+    merchant_ref: str | None
     entry_kind: str | None
-    provider_type: str | None
-    net: Decimal | None
-    entry_currency: str | None
-    occurred_at: datetime | None
 
 
 class HeldFile(NamedTuple):
@@ -199,15 +226,21 @@ def exceptions_of_payout(payout_id: UUID) -> list[dict[str, Any]]:
     ]
 
 
-def open_exceptions(kind: MatchState, *, limit: int, cursor: str | None) -> Found:
+def open_exceptions(
+    kind: MatchState, *, provider: str | None = None, payout_id: UUID | None = None, limit: int, cursor: str | None
+) -> Found:
     """Those of one kind that nobody settled, the newest first: rows that ``OpenException`` names.
+
+    They are narrowed to those of a provider, and of a payout.
 
     Raises BadCursorError and DatabaseUnavailableError.
     """
     # As a constant, since the index is partial.
     source = f"""settlement_matches AS made WHERE made.state = '{kind.value}' AND made.undone_at IS NULL
         AND made.resolved_at IS NULL AND made.state <> ALL ('{{matched,not_ours}}'::settlement_match_state[])"""
-    found = find(Walk(source, "true", _COLUMNS, joins=_JOIN), {}, limit=limit, cursor=cursor)
+    given = {"provider": provider, "payout_id": payout_id}
+    rest = both(conditions(given, _CONDITIONS))
+    found = find(Walk(source, rest, _COLUMNS, joins=_JOIN), given, limit=limit, cursor=cursor)
     # Before a row's own columns stand what was looked through and the place.
     return Found([OpenException(*row[4:]) for row in found.rows], found.next_cursor)
 

@@ -13,7 +13,8 @@ from checkout_service.settlements.walking import Show, Walk, find_all
 PAYOUT_HEADER: Final = (
     *("id", "provider", "account", "reference", "amount", "currency", "status", "state", "itemized", "issued_at"),
     *("arrival_on", "bank_reference", "descriptor", "failed_at", "failure_code", "original_reference", "entries"),
-    *("gross", "fee", "net", "exceptions", "amount_at_bank", "reconciled_at", "version", "created_at", "updated_at"),
+    *("gross", "fee", "net", "residue", "exceptions", "amount_at_bank", "reconciled_at", "version", "created_at"),
+    "updated_at",
 )
 """The first row of payouts. Amounts are in the payout's currency, times in UTC."""
 
@@ -21,16 +22,19 @@ ENTRY_HEADER: Final = (
     *("id", "provider", "account", "reference", "kind", "type", "gross", "fee", "net", "currency", "customer_amount"),
     *("customer_currency", "rate", "occurred_at", "occurred_local", "available_on", "payout_id", "payout_reference"),
     *("subject", "subject_reference", "payment_reference", "merchant_reference", "description", "file_id", "line"),
-    *("withdrawn", "match_states", "payment_ids", "created_at"),
+    *("withdrawn", "match_states", "resolved_states", "payment_ids", "created_at"),
 )
-"""The first row of entries. Of several matches, states and payments stand with commas between, each once."""
+"""The first row of entries. Of several matches, states and payments stand with commas between, each once.
+
+``match_states`` are those that nobody has settled, ``resolved_states`` those that a person has.
+"""
 
 # What a provider, a bank or a customer wrote. The rest are ids, words and numbers of ours: a minus before an amount is
 # no formula, and with an apostrophe it would be no number either.
 _WRITTEN: Final = frozenset(
     {"account", "reference", "bank_reference", "descriptor", "failure_code", "original_reference", "type"}
     | {"occurred_local", "payout_reference", "subject_reference", "payment_reference", "merchant_reference"}
-    | {"description"}
+    | {"description", "provider", "currency", "customer_currency"}
 )
 
 
@@ -55,7 +59,8 @@ def _flat_entry(row: Any) -> dict[str, Any]:
     shown = show_entry(row)
     matches = shown.pop("matches")
     return shown | {
-        "match_states": ", ".join(dict.fromkeys(match["state"] for match in matches)),
+        "match_states": ", ".join(dict.fromkeys(match["state"] for match in matches if not match["resolved_at"])),
+        "resolved_states": ", ".join(dict.fromkeys(match["state"] for match in matches if match["resolved_at"])),
         "payment_ids": ", ".join(dict.fromkeys(match["payment_id"] for match in matches if match["payment_id"])),
     }
 

@@ -151,9 +151,14 @@ class Payout(Dated, Base):
         Index("payouts_provider_account_payout_ref", "provider", "account", "payout_ref", unique=True),
         Index("payouts_arrival_on", "arrival_on", "id"),
         Index("payouts_state", "state", "id", postgresql_where=text("state IN ('open', 'unmatched')")),
-        Index("payouts_currency_amount", "currency", "amount"),
+        Index("payouts_amount_currency", "amount", "currency"),
         Index("payouts_payout_ref", "payout_ref"),
-        Index("payouts_bank_reference", "bank_reference", postgresql_where=text("bank_reference <> ''")),
+        Index(
+            "payouts_bank_reference",
+            text("split_part(bank_reference, ' '::text, 1)"),
+            "id",
+            postgresql_where=text("bank_reference <> ''"),
+        ),
     )
     provider: Mapped[str] = mapped_column(Text)
     """Whose it is."""

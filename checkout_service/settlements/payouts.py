@@ -51,7 +51,7 @@ _RECOMPUTE: Final = f"""
         SELECT summed.*, coalesce(counted.exceptions, 0) AS exceptions,
             CASE
                 WHEN NOT payout.itemized AND summed.has_own_line THEN 'by_balance'
-                WHEN summed.entries = 0 AND payout.status >= 'canceled' THEN 'void'
+                WHEN summed.entries = 0 AND payout.status >= 'canceled' THEN 'not_paid'
                 WHEN NOT payout.itemized THEN 'open'
                 WHEN summed.entries = 0 OR summed.has_others THEN 'open'
                 WHEN summed.net <> payout.amount AND (payout.provider, payout.account, payout.payout_ref,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.settlement_words import PayoutState, PayoutStatus
 from checkout_service.settlements.amounts import show_exactly
-from checkout_service.settlements.walking import Walk, both, conditions
+from checkout_service.settlements.walking import EDGE, Walk, both, conditions
 
 SUMMED: Final = 100_000
 """Entries whose sums by kind are made when somebody looks. Of a payout with more, the sums over all kinds are known."""
@@ -32,8 +33,9 @@ COLUMNS: Final = """
 class PayoutFilters:
     """What payouts are narrowed to; all of what is given must hold.
 
-    ``arrival_since`` and ``arrival_until`` are days of ``arrival_on``, the second not among them. ``reference`` is what
-    the provider calls a payout, or what the bank shows of it.
+    ``arrival_since`` and ``arrival_until`` are days of ``arrival_on``, the second not among them; where the provider
+    says none, those in UTC on which the payout was made. ``reference`` is what the provider calls a payout, or what the
+    bank shows of it: all of that, or its first words.
     """
 
     provider: str | None = None
@@ -45,24 +47,39 @@ class PayoutFilters:
     reference: str | None = None
 
 
+_DAY: Final = "coalesce(made.arrival_on, (made.issued_at AT TIME ZONE 'UTC')::date)"
+
 _CONDITIONS: Final = {
     "provider": "made.provider = CAST(:provider AS text)",
     "state": "made.state = CAST(CAST(:state AS text) AS payout_state)",
     "status": "made.status = CAST(CAST(:status AS text) AS payout_status)",
     "currency": "made.currency = CAST(:currency AS text)",
-    "arrival_since": "made.arrival_on >= CAST(:arrival_since AS date)",
-    "arrival_until": "made.arrival_on < CAST(:arrival_until AS date)",
+    "arrival_since": f"{_DAY} >= CAST(:arrival_since AS date)",
+    "arrival_until": f"{_DAY} < CAST(:arrival_until AS date)",
 }
 
-# By two indexes. Few payouts have one reference: a batch's number is one of each account.
-_NAMED: Final = """payouts AS made WHERE made.id IN (
+# By two indexes. Few payouts have one reference: a batch's number is one of each account. What the bank shows is looked
+# up by its first word, which may be one of many, such as the provider's name: so many are looked through, as elsewhere.
+_NAMED: Final = f"""payouts AS made WHERE made.id IN (
         SELECT id FROM payouts WHERE payout_ref = CAST(:reference AS text)
-        UNION ALL SELECT id FROM payouts WHERE bank_reference = CAST(:reference AS text) AND bank_reference <> '')"""
+        UNION ALL SELECT id FROM (
+            SELECT made.id FROM payouts AS made
+            WHERE split_part(made.bank_reference, ' ', 1) = split_part(CAST(:reference AS text), ' ', 1)
+                AND made.bank_reference <> '' AND made.bank_reference || ' ' ^@ (CAST(:reference AS text) || ' ')
+                AND {EDGE}
+            ORDER BY made.id DESC LIMIT :looked_through) AS shown) AND {EDGE}"""  # noqa: S608 (our own constant)
 
 _OPEN: Final = (PayoutState.OPEN, PayoutState.UNMATCHED)
 """Those that an index has: few, where somebody looks after them."""
 
 _one: Final = Statement(f"SELECT {COLUMNS} FROM payouts AS made WHERE made.id = :id")  # noqa: S608 (our own constant)
+
+_of_amount: Final = Statement(f"""
+    SELECT {COLUMNS} FROM payouts AS made
+    WHERE made.amount = CAST(:amount AS numeric)
+        AND (CAST(:currency AS text) IS NULL OR made.currency = CAST(:currency AS text))
+    ORDER BY made.id DESC LIMIT :limit
+""")  # noqa: S608 (our own constant)
 
 # Along balance_entries_payout_id.
 _made_of: Final = Statement("""
@@ -75,7 +92,7 @@ _made_of: Final = Statement("""
 # A payout that adds up without an exception has none to look for but those that keep nobody from anything.
 _at_bank: Final = Statement(f"""
     SELECT entry.id, entry.account, entry.entry_ref, match.state::text AS state, match.amount, entry.currency,
-        entry.net AS entry_amount, entry.occurred_at, match.id AS match_id, match.detail
+        entry.net AS entry_amount, entry.occurred_at, match.id AS match_id, match.detail, match.resolved_at
     FROM settlement_matches AS match JOIN balance_entries AS entry ON entry.id = match.entry_id
     WHERE match.payout_id = CAST(:id AS uuid) AND match.undone_at IS NULL AND entry.provider = 'bank'
     ORDER BY match.id LIMIT {LISTED}
@@ -125,6 +142,7 @@ def show_payout(row: Any) -> dict[str, Any]:
         "gross": show_exactly(row.gross, row.currency),
         "fee": show_exactly(row.fee, row.currency),
         "net": show_exactly(row.net, row.currency),
+        "residue": _residue(row),
         "exceptions": row.exceptions,
         "amount_at_bank": None if row.amount_at_bank is None else show_exactly(row.amount_at_bank, row.currency),
         "reconciled_at": None if row.reconciled_at is None else show_time(row.reconciled_at),
@@ -132,6 +150,19 @@ def show_payout(row: Any) -> dict[str, Any]:
         "created_at": show_time(row.created_at),
         "updated_at": show_time(row.updated_at),
     }
+
+
+def _residue(row: Any) -> str | None:
+    """By how much the entries are more than the payout; None where nobody lists any."""
+    if not row.itemized or row.state in (PayoutState.BY_BALANCE, PayoutState.NOT_PAID):
+        return None
+    return show_exactly(row.net - row.amount, row.currency)
+
+
+def payouts_of_amount(amount: Decimal, currency: str | None, *, limit: int) -> list[dict[str, Any]]:
+    """The newest payouts of this very amount, in any currency where none is given. Raises DatabaseUnavailableError."""
+    values = {"amount": amount, "currency": currency, "limit": limit}
+    return [show_payout(row) for row in execute(_of_amount, values)]
 
 
 def payout_of(payout_id: UUID) -> dict[str, Any] | None:
@@ -177,6 +208,7 @@ def _bank_entry(row: Any) -> dict[str, Any]:
         "entry_amount": show_exactly(row.entry_amount, row.currency),
         "occurred_at": show_time(row.occurred_at),
         "match_id": str(row.match_id),
+        "resolved_at": None if row.resolved_at is None else show_time(row.resolved_at),
         "detail": row.detail or None,
     }
 

@@ -10,6 +10,12 @@ from checkout_service.settlement_words import BANK, MatchState
 HELD: Final = "held"
 """The kind of a file that does not prove itself. It is no match: nothing of such a file is matched."""
 
+OPEN_PAYOUT: Final = (
+    "Its lines are not here, or do not add up to it: fetch or import the provider's report of it; where a file of it "
+    "is held, look at that; else ask the provider with its reference."
+)
+"""What is done about a payout that stays open."""
+
 REMEDIES: Final[Mapping[str, str]] = {
     MatchState.DIFFERS: (
         "Compare both amounts at the provider: a fee, a rate or a part that was never taken explains it, then resolve "

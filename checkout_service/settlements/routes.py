@@ -140,7 +140,8 @@ def export_balance_entries(query: dict[str, Any]) -> Response:
     """Export balance entries as CSV
 
     Takes the scope `payouts:read`. The entries that the filters let through, in the form of the payouts' file:
-    `match_states` and `payment_ids` have those of all matches, with commas between.
+    `match_states` has those of matches that nobody has settled, `resolved_states` those that a person has, and
+    `payment_ids` those of all, with commas between.
     """
     return csv_answer(entry_pages(_entry_filters(query)), name="balance-entries.csv", caller=caller().user_id)
 

@@ -107,19 +107,26 @@ class PayoutFiltersQuery(Schema):
     currency = _currency()
     arrival_since = DayField(
         load_default=None,
-        metadata={"description": "Only those whose `arrival_on` is this day or later: a day as the provider has it."},
+        metadata={
+            "description": "Only those whose `arrival_on` is this day or later: a day as the provider has it. Where it "
+            "says none, the day of `issued_at` in UTC counts."
+        },
     )
     arrival_until = DayField(
         load_default=None,
         metadata={
-            "description": "Only those whose `arrival_on` is before this day: a day as the provider has it.",
+            "description": "Only those whose `arrival_on`, or else the day of `issued_at` in UTC, is before this day.",
             "example": "2027-01-01",
         },
     )
     reference = fields.String(
         load_default=None,
         validate=validate.Length(1, 200),
-        metadata={"description": "Only those that the provider, or the bank, calls so.", "example": "po_1"},
+        metadata={
+            "description": "Only those that the provider calls so, or whose `bank_reference` is this, or begins with "
+            "these words.",
+            "example": "po_1",
+        },
     )
 
 
@@ -151,7 +158,11 @@ class EntryFiltersQuery(Schema):
             "example": "2027-01-01",
         },
     )
-    match_state = _choice(MatchState, "Only those with a match of this state that holds; also one that was resolved.")
+    match_state = _choice(
+        # What is missing there has no entry.
+        [state for state in MatchState if state is not MatchState.MISSING_THERE],
+        "Only those with a match of this state that holds; also one that was resolved.",
+    )
     withdrawn = fields.String(
         load_default="false",
         validate=validate.OneOf(["true", "false"]),
@@ -182,12 +193,14 @@ class PayoutSchema(AnswerSchema):
     state = WordText(
         PayoutState,
         metadata={
-            "description": "open: what it is made of is not here, or does not add up to it. unmatched: it adds up, and "
-            "a line needs a person. reconciled: it adds up, and each line is matched, or needs no counterpart, or was "
-            "settled. by_balance: nobody can list what it is made of, and the account's balance adds up."
+            "description": "open: what it is made of is not here, or does not add up to it. unmatched: it adds up, or "
+            "was accepted with its residue, and a line needs a person. reconciled: it adds up, or was accepted with "
+            "its residue, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can "
+            "list what it is made of, and the account's balance adds up. not_paid: it failed or was canceled, and no "
+            "line is part of it."
         },
     )
-    itemized = fields.Boolean(metadata={"description": "Whether somebody can list what it is made of."})
+    itemized = fields.Boolean(metadata={"description": "Whether somebody can list what it is made of, if it is paid."})
     issued_at = fields.DateTime(allow_none=True)
     arrival_on = fields.Date(
         allow_none=True, metadata={"description": "The day on which the bank is expected to have it."}
@@ -203,6 +216,15 @@ class PayoutSchema(AnswerSchema):
     gross = SignedAmountText(metadata={"description": "The sum of theirs."})
     fee = SignedAmountText(metadata={"description": "The sum of theirs: positive where it is charged."})
     net = SignedAmountText(metadata={"description": "The sum of theirs: the amount, where it adds up."})
+    residue = SignedAmountText(
+        allow_none=True,
+        metadata={
+            "description": "net - amount: what its entries are too much, or with a minus what is lacking. Other than 0 "
+            "where they are not all here, or where an operator accepted a file that does not add up. Null of what "
+            "nobody can list, or what was not paid.",
+            "example": "0.00",
+        },
+    )
     exceptions = fields.Integer(metadata={"description": "How many of them keep it from being reconciled."})
     amount_at_bank = SignedAmountText(
         allow_none=True, metadata={"description": "What a bank's entries brought of it; null where none shows it."}
@@ -233,9 +255,9 @@ class PayoutSumSchema(AnswerSchema):
 
 
 class SettlementExceptionSchema(AnswerSchema):
-    """What needs a person: lines of one kind and currency of a payout, found by one entry of a report."""
+    """What needs a person: lines of one kind and currency of a payout, found when a report was entered."""
 
-    id = fields.UUID(metadata={"description": "Of the first match among them."})
+    id = fields.UUID(metadata={"description": "Of the first match among them; each has its own with its entry."})
     kind = WordText(EXCEPTIONS)
     provider = fields.String(metadata={"example": "stripe"})
     account = fields.String(allow_none=True)
@@ -243,7 +265,10 @@ class SettlementExceptionSchema(AnswerSchema):
     count = fields.Integer(metadata={"description": "How many they are.", "example": 1})
     amount = SignedAmountText(
         allow_none=True,
-        metadata={"description": "What they move the balance by; of what is missing there, what we have."},
+        metadata={
+            "description": "Their gross amounts, of fees what they take; of a bank's entry, its part of the payout; of "
+            "what is missing there, what we have."
+        },
     )
     currency = CurrencyText(allow_none=True)
     payment_id = fields.UUID(allow_none=True, metadata={"description": "The payment, where they are all about one."})
@@ -263,6 +288,9 @@ class BankEntrySchema(AnswerSchema):
     entry_amount = SignedAmountText(metadata={"description": "The whole entry."})
     occurred_at = fields.DateTime()
     match_id = fields.UUID()
+    resolved_at = fields.DateTime(
+        allow_none=True, metadata={"description": "When a person settled it: it is looked at no more."}
+    )
     detail = fields.String(allow_none=True)
 
 
@@ -287,7 +315,7 @@ class WholePayoutSchema(PayoutSchema):
     sums = fields.List(
         fields.Nested(PayoutSumSchema),
         allow_none=True,
-        metadata={"description": "Null of a payout with more than 100,000 entries: export those."},
+        metadata={"description": "Null of a payout with more than 100,000 entries: list those."},
     )
     open_exceptions = fields.List(
         fields.Nested(SettlementExceptionSchema), metadata={"description": "Up to 100, as events tell of them."}

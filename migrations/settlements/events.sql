@@ -1,5 +1,6 @@
--- Events of settled money, and the indexes that its lists go along. A payout that came out even, and what needs a person, are
--- written once for a transaction, at its end: its statements may move a payout to and fro, and make a million exceptions.
+-- Events of settled money, and the indexes that its lists go along. A payout that came out even, no longer does, or failed, and
+-- what needs a person, are written once for a transaction, at its end: its statements may move a payout to and fro, and make a
+-- million exceptions.
 
 CREATE INDEX payouts_payout_ref ON payouts (payout_ref);
 -- The kinds that are rare: captures, refunds and fees are found along their times.
@@ -15,6 +16,7 @@ CREATE TABLE settlement_marks (
     transaction_id bigint NOT NULL,
     payout_id uuid,
     state_before payout_state,
+    status_before payout_status,
     match_state settlement_match_state,
     first_match_id uuid,
     created_at timestamptz DEFAULT now() NOT NULL,
@@ -50,6 +52,8 @@ CREATE FUNCTION payout_bodies(ids uuid[]) RETURNS TABLE (id uuid, version intege
         'gross', settled_amount(payout.gross, payout.currency),
         'fee', settled_amount(payout.fee, payout.currency),
         'net', settled_amount(payout.net, payout.currency),
+        'residue', CASE WHEN payout.itemized AND payout.state NOT IN ('by_balance', 'not_paid')
+            THEN settled_amount(payout.net - payout.amount, payout.currency) END,
         'exceptions', payout.exceptions,
         'amount_at_bank', settled_amount(payout.amount_at_bank, payout.currency),
         'reconciled_at', event_time(payout.reconciled_at),
@@ -60,8 +64,8 @@ CREATE FUNCTION payout_bodies(ids uuid[]) RETURNS TABLE (id uuid, version intege
 $$;
 
 -- The open exceptions of these states from one match on that were made at this moment, one for each payout, state and currency: a
--- transaction's, since its rows have its moment. The amount is what the lines move the balance by; of a bank's, its part of the
--- payout; of what is missing there, what we have.
+-- transaction's, since its rows have its moment. The amount is the gross of the lines, and of a fee what it takes; of a bank's, its
+-- part of the payout; of what is missing there, what we have.
 CREATE FUNCTION settlement_exceptions_of(states settlement_match_state[], since uuid, made timestamptz)
 RETURNS TABLE (id uuid, payout_id uuid, body json) LANGUAGE sql STABLE AS $$
     SELECT one.id, one.payout_id, json_build_object(
@@ -80,7 +84,7 @@ RETURNS TABLE (id uuid, payout_id uuid, body json) LANGUAGE sql STABLE AS $$
         SELECT min(match.id::text COLLATE "C")::uuid AS id, match.state, match.provider, match.account,
             coalesce(match.payout_id, entry.payout_id) AS payout_id, count(*) AS number,
             sum(CASE WHEN entry.id IS NULL THEN match.amount_here WHEN match.provider = 'bank' THEN match.amount
-                ELSE entry.net END) AS amount,
+                WHEN entry.kind = 'fee' THEN entry.net ELSE entry.gross END) AS amount,
             coalesce(entry.currency, match.currency_here, match.currency) AS currency,
             CASE WHEN count(match.payment_id) = count(*)
                 AND min(match.payment_id::text COLLATE "C") = max(match.payment_id::text COLLATE "C")
@@ -95,7 +99,7 @@ RETURNS TABLE (id uuid, payout_id uuid, body json) LANGUAGE sql STABLE AS $$
     JOIN settlement_matches AS first ON first.id = one.id
 $$;
 
--- A payout's state changed, or it is new: what it was when the transaction began is what counts.
+-- A payout's state or status changed, or it is new: what they were when the transaction began is what counts.
 CREATE FUNCTION payouts_mark() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
@@ -103,9 +107,10 @@ BEGIN
         SELECT pg_current_xact_id()::text::bigint, changed.id FROM changed
         ON CONFLICT (transaction_id, payout_id, match_state) DO NOTHING;
     ELSE
-        INSERT INTO settlement_marks (transaction_id, payout_id, state_before)
-        SELECT pg_current_xact_id()::text::bigint, changed.id, before.state
-        FROM changed JOIN before ON before.id = changed.id WHERE changed.state <> before.state
+        INSERT INTO settlement_marks (transaction_id, payout_id, state_before, status_before)
+        SELECT pg_current_xact_id()::text::bigint, changed.id, before.state, before.status
+        FROM changed JOIN before ON before.id = changed.id
+        WHERE changed.state <> before.state OR changed.status <> before.status
         ON CONFLICT (transaction_id, payout_id, match_state) DO NOTHING;
     END IF;
     RETURN NULL;
@@ -140,19 +145,28 @@ CREATE FUNCTION settlements_tell() RETURNS trigger LANGUAGE plpgsql SECURITY DEF
 DECLARE
     known uuid[];
     states_before text[];
+    statuses_before text[];
+    types text[];
     states settlement_match_state[];
     since uuid;
     ids uuid[];
     lanes uuid[];
     bodies json[];
 BEGIN
+    -- By its key: each of them would else look through all that the first one deleted.
+    PERFORM FROM settlement_marks WHERE id = NEW.id;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+
     WITH gone AS (
         DELETE FROM settlement_marks WHERE transaction_id = pg_current_xact_id()::text::bigint RETURNING *
     )
     SELECT array_agg(payout_id ORDER BY payout_id) FILTER (WHERE payout_id IS NOT NULL),
         array_agg(state_before::text ORDER BY payout_id) FILTER (WHERE payout_id IS NOT NULL),
+        array_agg(status_before::text ORDER BY payout_id) FILTER (WHERE payout_id IS NOT NULL),
         array_agg(match_state) FILTER (WHERE match_state IS NOT NULL), min(first_match_id::text COLLATE "C")::uuid
-    INTO known, states_before, states, since FROM gone;
+    INTO known, states_before, statuses_before, states, since FROM gone;
 
     IF states IS NOT NULL THEN
         SELECT array_agg(each.id ORDER BY each.id), array_agg(coalesce(each.payout_id, each.id) ORDER BY each.id),
@@ -166,15 +180,24 @@ BEGIN
             array_fill(1, ARRAY[cardinality(ids)]), lanes, bodies);
     END IF;
 
-    SELECT array_agg(payout.id ORDER BY payout.id) INTO ids
-    FROM unnest(known, states_before) AS given (id, state) JOIN payouts AS payout ON payout.id = given.id
-    WHERE payout.state IN ('reconciled', 'by_balance') AND payout.state::text IS DISTINCT FROM given.state;
+    SELECT array_agg(payout.id ORDER BY payout.id, told.place), array_agg(told.type ORDER BY payout.id, told.place)
+    INTO ids, types
+    FROM unnest(known, states_before, statuses_before) AS given (id, state, status)
+    JOIN payouts AS payout ON payout.id = given.id
+    CROSS JOIN LATERAL (VALUES
+        (1, 'payout.reopened', given.state IN ('reconciled', 'by_balance')
+            AND payout.state NOT IN ('reconciled', 'by_balance')),
+        (2, 'payout.reconciled', payout.state IN ('reconciled', 'by_balance')
+            AND payout.state::text IS DISTINCT FROM given.state),
+        (3, 'payout.failed', payout.status IN ('canceled', 'failed')
+            AND payout.status::text IS DISTINCT FROM given.status)
+    ) AS told (place, type, is_so)
+    WHERE told.is_so;
     IF ids IS NOT NULL THEN
-        PERFORM events_write(
-            array_agg(text 'payout.reconciled' ORDER BY payout.id), array_agg(text 'payout' ORDER BY payout.id),
-            array_agg(payout.id ORDER BY payout.id), array_agg(payout.version ORDER BY payout.id),
-            array_agg(payout.id ORDER BY payout.id), array_agg(payout.body ORDER BY payout.id))
-        FROM payout_bodies(ids) AS payout;
+        PERFORM events_write(types, array_fill(text 'payout', ARRAY[cardinality(ids)]), ids,
+            array_agg(payout.version ORDER BY each.place), ids, array_agg(payout.body ORDER BY each.place))
+        FROM unnest(ids) WITH ORDINALITY AS each (id, place)
+        JOIN payout_bodies(ARRAY(SELECT DISTINCT id FROM unnest(ids) AS of_them (id))) AS payout ON payout.id = each.id;
     END IF;
     RETURN NULL;
 END

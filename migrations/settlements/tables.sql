@@ -3,7 +3,7 @@
 
 CREATE TYPE settlement_file_state AS ENUM ('held', 'entered', 'superseded');
 CREATE TYPE payout_status AS ENUM ('pending', 'in_transit', 'paid', 'canceled', 'failed');
-CREATE TYPE payout_state AS ENUM ('open', 'unmatched', 'reconciled', 'by_balance', 'void');
+CREATE TYPE payout_state AS ENUM ('open', 'unmatched', 'reconciled', 'by_balance', 'not_paid');
 CREATE TYPE balance_entry_kind AS ENUM (
     'capture', 'release', 'refund', 'refund_failure', 'dispute', 'dispute_reversal', 'fee', 'reserve', 'conversion', 'transfer',
     'adjustment', 'rounding', 'payout', 'payout_reversal', 'bank', 'unknown');
@@ -101,8 +101,9 @@ CREATE TABLE payouts (
 CREATE UNIQUE INDEX payouts_provider_account_payout_ref ON payouts (provider, account, payout_ref);
 CREATE INDEX payouts_arrival_on ON payouts (arrival_on, id);
 CREATE INDEX payouts_state ON payouts (state, id) WHERE state IN ('open', 'unmatched');
-CREATE INDEX payouts_currency_amount ON payouts (currency, amount);
-CREATE INDEX payouts_bank_reference ON payouts (bank_reference) WHERE bank_reference <> '';
+CREATE INDEX payouts_amount_currency ON payouts (amount, currency);
+-- By the first word, which a bank shows of it, and so by all of it as well.
+CREATE INDEX payouts_bank_reference ON payouts (split_part(bank_reference, ' ', 1), id) WHERE bank_reference <> '';
 
 -- One movement of money. Never changed but that its payout becomes known, and that a file which was issued again has it no more.
 CREATE TABLE balance_entries (

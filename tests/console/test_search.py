@@ -19,6 +19,7 @@ from tests.identity.test_subjects import customer_called
 from tests.money import attempt, capture, dispute
 from tests.orders.buying import bought, name_buyer, numbered
 from tests.refunding import insert_refund, paid_payment
+from tests.settlements.entered import books_of
 
 
 @pytest.fixture
@@ -104,6 +105,35 @@ def test_an_amount_is_found_with_its_currency_or_without(operator: Operator, sql
     for typed in ("240.00 usd", "USD240", "usd 240.00"):
         assert _leads_to(operator, typed) == f"/ops/payments/{dollars}", typed
     assert "/ops/payments?amount=240.00" in operator.get("/ops/search?q=240.00").text
+
+
+def test_a_payout_is_found_by_its_names_its_amount_and_what_it_is_made_of(
+    operator: Operator, servers: Servers, sql: Sql
+) -> None:
+    with books_of(servers) as books:
+        payout = books.payout("po_made1", amount="49.70", bank_reference="TX900000000041XT batch 41, Tulip")
+        books.payout("po_other", amount="49.71")
+        for provider in ("stripe", "bank"):
+            books.run(
+                "INSERT INTO settlement_accounts (provider, account) VALUES (%(name)s, '') RETURNING id", name=provider
+            )
+        columns = {"payout_id": payout, "subject_ref": "ch_made1", "payment_ref": "pi_made1"}
+        entry = books.entry(books.file(), "txn_made1", **columns)
+        books.entry(books.file(), "txn_gone", payout_ref="po_lost")
+        brought = books.entry(books.file(provider="bank"), "MADEUP11", provider="bank", kind="bank")
+        books.match("matched", brought, provider="bank", payout_id=payout)
+        alone = books.entry(books.file(), "txn_alone")
+        payment, reference = paid_payment(sql)
+        books.match("matched", alone, payment_id=payment)
+        books.entry(books.file(), "txn_ours", payment_ref=reference, payout_id=payout)
+
+    names = ("po_made1", "TX900000000041XT", "txn_made1", "ch_made1", "pi_made1", "MADEUP11", "49.70", "49.70 usd")
+    for typed in (*names, str(payout), str(entry)):
+        assert _leads_to(operator, typed) == f"/ops/payouts/{payout}", typed
+    assert _leads_to(operator, "txn_alone") == f"/ops/payments/{payment}/settled"
+    assert _leads_to(operator, reference) == f"/ops/payments/{payment}", "ours first"
+    for typed in ("txn_gone", "po_lost", "49.70 EUR"):
+        assert "Nothing is called so" in operator.get(f"/ops/search?q={quote(typed)}").text, typed
 
 
 def test_days_are_those_of_utc(operator: Operator, sql: Sql) -> None:

@@ -34,17 +34,17 @@ def paths(books: Books, sql: Sql) -> dict[str, str]:
     file = books.file(
         name="payout_reconciliation.itemized.5.csv", accepted_by="mira", accepted_why="a cent of rounding"
     )
-    names = ("open", "unmatched", "reconciled", "by_balance")
+    names = ("open", "unmatched", "reconciled", "by_balance", "not_paid", "accepted")
     made = {
         state: books.payout(
             f"po_1PqX2e2eZvKYlo2C{place}",
-            state=state,
-            status=("in_transit", "paid", "paid", "failed")[place],
-            amount=("412.70", "133.90", "4205.17", "-30")[place],
-            entries=(0, 4, 64, 0)[place],
-            gross=(0, "160", "4400.00", 0)[place],
-            fee=(0, "26.10", "194.83", 0)[place],
-            net=(0, "133.90", "4205.17", 0)[place],
+            state="reconciled" if state == "accepted" else state,
+            status=("in_transit", "paid", "paid", "paid", "failed", "paid")[place],
+            amount=("412.70", "133.90", "4205.17", "-30", "80", "49.70")[place],
+            entries=(0, 4, 64, 0, 0, 1)[place],
+            gross=(0, "160", "4400.00", 0, 0, "51.00")[place],
+            fee=(0, "26.10", "194.83", 0, 0, "0.30")[place],
+            net=(0, "133.90", "4205.17", 0, 0, "50.70")[place],
             exceptions=int(place == 1),
             currency="EUR" if place == 3 else "USD",
             itemized=place != 3,
@@ -52,8 +52,9 @@ def paths(books: Books, sql: Sql) -> dict[str, str]:
             arrival_on=f"2026-11-{26 + place % 3}",
             bank_reference="STRIPE PO1PQX2E",
             amount_at_bank="4205.17" if place == 2 else None,
-            failed_at="2026-11-27T09:00:00Z" if place == 3 else None,
-            failure_code="account_closed" if place == 3 else "",
+            failed_at="2026-11-27T09:00:00Z" if place == 4 else None,
+            failure_code="account_closed" if place == 4 else "",
+            account="MADEUPMERCH01" if place == 5 else "",
         )
         for place, state in enumerate(names)
     }

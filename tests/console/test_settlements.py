@@ -104,13 +104,87 @@ def test_a_payout_says_what_it_is_made_of_and_what_can_be_done(operator: Operato
     shown = text_of(operator, f"/ops/payouts/{payout}")
 
     for text in (
-        *("138.20 <abbr>USD", "193.90 <abbr>USD", "-60.00 <abbr>USD", "133.90 <abbr>USD"),
+        *("138.20 <abbr>USD", "193.90 <abbr>USD", "-60.00 <abbr>USD", "-40.00 <abbr>USD", "133.90 <abbr>USD"),
         f"checkout settlements resolve {match} --why",
         *(REMEDIES["unknown_here"].partition(":")[0], f"/ops/payments/{payment}", "it proved itself"),
-        *("checkout settlements link", "checkout settlements show po_1"),
+        *("checkout settlements link", "checkout settlements undo", f"checkout settlements show {payout}"),
     ):
         assert text in shown, text
     assert "<form" not in shown.partition("<main")[2].partition("</main")[0]
+
+
+def test_only_what_is_paid_is_summed_as_paid(operator: Operator, books: Books) -> None:
+    for status, amount in (("paid", "100"), ("failed", "80"), ("in_transit", "49.70"), ("canceled", "7")):
+        books.payout(status, status=status, amount=amount)
+    shown = text_of(operator, "/ops/payouts")
+    assert "236.70 <abbr>USD" in shown
+    assert "100.00 <abbr>USD" in shown.partition("Of it paid")[2].partition("</tbody>")[0]
+
+
+def test_a_payout_that_was_accepted_shows_its_residue_and_no_tick(operator: Operator, books: Books) -> None:
+    payout = books.payout("po_1", amount="49.70", net="50.70", state="reconciled", reconciled_at="2026-11-26Z")
+    even = books.payout("po_2", amount="49.70", net="49.70", state="reconciled", reconciled_at="2026-11-26Z")
+    listed = text_of(operator, "/ops/payouts")
+    assert listed.count("reconciled with a residue") == 1
+    for shown in (listed, text_of(operator, f"/ops/payouts/{payout}")):
+        assert "1.00 <abbr>USD</abbr></span> too much" in shown
+    assert "Came out even" not in text_of(operator, f"/ops/payouts/{payout}")
+    assert "too much" not in text_of(operator, f"/ops/payouts/{even}")
+
+
+def test_one_that_was_never_paid_is_not_even(operator: Operator, books: Books) -> None:
+    payout = books.payout("po_1", amount="80", status="failed", state="not_paid")
+    shown = text_of(operator, f"/ops/payouts/{payout}")
+    assert ("Not paid:" in shown, "By balance" in shown, "lacking" in shown) == (True, False, False)
+
+
+def test_a_payouts_own_line_is_no_part_of_it(operator: Operator, books: Books) -> None:
+    payout = books.payout("wd_1", provider="paypal", state="by_balance", itemized=False, amount="67.16")
+    columns = {"gross": "-67.16", "fee": "0", "net": "-67.16", "payout_id": payout, "payout_ref": "wd_1"}
+    books.entry(books.file(), "T1", provider="paypal", kind="payout", **columns)
+    shown = text_of(operator, f"/ops/payouts/{payout}")
+    assert ("Together" in shown, "which is no part of what it is made of" in shown) == (False, True)
+
+
+def test_several_lines_are_settled_by_one_command_and_named_one_by_one(operator: Operator, books: Books) -> None:
+    file, payout = books.file(), books.payout("42", provider="adyen", state="unmatched")
+    with books.transaction():
+        for number in range(3):
+            names = {"subject_ref": f"PSP{number}", "merchant_ref": "order 7", "entry_ref": f"{number:032x}:1"}
+            entry = books.entry(file, provider="adyen", payout_id=payout, payout_ref="42", **names)
+            books.match("unknown_here", entry, provider="adyen", amount="200", currency="USD", detail="no capture")
+    books.match("unknown_here", books.entry(file, "other"))
+
+    shown = text_of(operator, f"/ops/payouts/{payout}")
+    assert f"checkout settlements resolve --payout {payout} --kind unknown_here" in shown
+    for text in ("3 lines", "600.00 <abbr>USD", "The first of them: no capture", "PSP0", "order 7"):
+        assert text in shown, text
+    assert f"{0:032x}" not in shown
+
+    for query in (f"payout_id={payout}", "provider=adyen"):
+        listed = text_of(operator, f"/ops/exceptions?kind=unknown_here&{query}")
+        assert [name in listed for name in ("PSP0", "PSP2", ">other<", ">42</a>")] == [True, True, False, True], query
+        assert "200.00 <abbr>USD" in listed
+    assert "other" in text_of(operator, "/ops/exceptions?kind=unknown_here")
+    for wrong in ("provider=A'", "payout_id=42"):
+        text_of(operator, f"/ops/exceptions?{wrong}", 400)
+
+
+def test_an_exception_is_shown_as_it_is_compared(operator: Operator, books: Books) -> None:
+    """What the customer paid beside what we have, and not what is left after the fee."""
+    entry = books.entry(books.file(), gross="100", fee="3.2", net="96.8")
+    books.match("differs", entry, amount="100", currency="USD", amount_here="98", currency_here="USD")
+    shown = text_of(operator, "/ops/exceptions?kind=differs")
+    assert ["100.00 <abbr>" in shown, "98.00 <abbr>" in shown, "96.80" in shown] == [True, True, False]
+
+
+def test_a_bank_entry_that_a_person_settled_needs_no_command(operator: Operator, books: Books) -> None:
+    payout = books.payout()
+    entry = books.entry(books.file(provider="bank"), "B1", provider="bank", kind="bank")
+    done = {"resolved_at": "2026-11-01Z", "resolved_by": "x", "resolved_why": "y"}
+    books.match("proposed", entry, provider="bank", payout_id=payout, **done)
+    shown = text_of(operator, f"/ops/payouts/{payout}")
+    assert ("resolved</span>" in shown, "checkout settlements link" in shown) == (True, False)
 
 
 def test_a_payments_page_leads_to_its_lines(operator: Operator, books: Books, sql: Sql) -> None:
@@ -157,6 +231,12 @@ def test_held_files_say_what_they_lack(operator: Operator, books: Books) -> None
         name=HOSTILE,
     )[0][0]
     shown = text_of(operator, "/ops/exceptions")
+    books.run(
+        """UPDATE settlement_files SET residues = residues || '[{"account": "A", "section": "43", "currency": "EUR",
+            "expected": null, "found": "49.70", "rule": "net"}]' RETURNING id"""
+    )
+    shown = text_of(operator, "/ops/exceptions")
+    assert ("49.70 EUR found, and the payout itself is not known" in shown, "None" in shown) == (True, False)
     for text in (f"checkout settlements accept {file} --residue", "0.01 found", "line 3: net is not gross - fee"):
         assert text in shown, text
 
@@ -171,6 +251,17 @@ def test_what_waits_is_on_the_list_of_what_is_to_do(operator: Operator, books: B
     assert "/ops/exceptions?kind=differs" in shown
     assert "/ops/exceptions#held-h" in shown
     assert REMEDIES[HELD].partition(":")[0] in shown
+
+
+def test_a_payout_that_stays_open_is_on_the_list_of_what_is_to_do(operator: Operator, books: Books) -> None:
+    books.payout("po_1", state="open")
+    books.payout("po_2", state="open", itemized=False, updated_at="2020-01-01")
+    assert "Settled money" not in text_of(operator, "/ops/todo")
+    books.payout("po_3", state="open", updated_at="2020-01-01")
+    shown = text_of(operator, "/ops/todo")
+    assert "payout open for 7 days" in shown
+    assert "/ops/payouts?state=open" in shown
+    assert "po_3" in operator.get("/ops/payouts?state=open").text
 
 
 @pytest.mark.parametrize("path", ["/ops/payouts", "/ops/exceptions", f"/ops/payouts/{UUID(int=1)}"])

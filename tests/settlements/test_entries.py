@@ -167,7 +167,9 @@ def test_every_kind_and_every_state_is_a_filter(reader: Customer, books: Books) 
 
     for kind in EntryKind:
         assert kind in references(reader, kind=kind), kind
-    for state in MatchState:
+    # What is missing there has no entry, so that nothing could be listed.
+    assert reader.get(PATH, query_string={"match_state": MatchState.MISSING_THERE}).status_code == 422
+    for state in set(MatchState) - {MatchState.MISSING_THERE}:
         found = references(reader, match_state=state, limit=100)
         assert set(found) == ({*EntryKind} if state is MatchState.MATCHED else {f"of {state}"}), state
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from checkout_service.settlement_words import PayoutState
 from checkout_service.settlements import queries, walking
 from tests.conftest import Customer
 from tests.refunding import staff_of
@@ -64,6 +65,7 @@ def test_a_payout_is_shown_as_its_provider_has_it_and_how_far_we_are(reader: Cus
         "gross": "200.00",
         "fee": "61.8005",
         "net": "138.1995",
+        "residue": "276.3995",
         "exceptions": 0,
         "amount_at_bank": "138.20",
         "reconciled_at": None,
@@ -77,14 +79,15 @@ def test_each_filter_and_all_together_narrow_the_list(reader: Customer, books: B
     books.payout("po_1", state="open", status="pending", arrival_on="2026-11-26")
     books.payout("po_2", provider="adyen", state="unmatched", currency="EUR", arrival_on="2026-11-27")
     books.payout("41", provider="adyen", state="reconciled", bank_reference="TX1XT", arrival_on=None)
-    books.payout("po_4", state="by_balance", status="failed", itemized=False, arrival_on="2026-11-28")
+    books.payout("po_4", state="by_balance", itemized=False, arrival_on="2026-11-28")
+    books.payout("po_5", state="not_paid", status="failed", arrival_on="2026-11-25")
 
-    assert references(reader) == ["po_4", "41", "po_2", "po_1"]
+    assert references(reader) == ["po_5", "po_4", "41", "po_2", "po_1"]
     assert references(reader, provider="adyen") == ["41", "po_2"]
-    assert [references(reader, state=state) for state in ("open", "unmatched", "reconciled", "by_balance")] == [
-        *(["po_1"], ["po_2"], ["41"], ["po_4"]),
+    assert [references(reader, state=state) for state in PayoutState] == [
+        *(["po_1"], ["po_2"], ["41"], ["po_4"], ["po_5"]),
     ]
-    assert references(reader, status="failed") == ["po_4"]
+    assert references(reader, status="failed") == ["po_5"]
     assert references(reader, currency="EUR") == ["po_2"]
     assert references(reader, arrival_since="2026-11-27") == ["po_4", "po_2"]
     assert references(reader, arrival_since="2026-11-27", arrival_until="2026-11-28") == ["po_2"]
@@ -92,6 +95,65 @@ def test_each_filter_and_all_together_narrow_the_list(reader: Customer, books: B
     assert references(reader, reference="po_2", provider="adyen", state="unmatched") == ["po_2"]
     assert references(reader, reference="po_2", state="open") == []
     assert references(reader, state="unmatched", provider="stripe") == []
+
+
+def test_a_payout_without_a_day_of_arrival_is_found_by_the_day_it_was_made(reader: Customer, books: Books) -> None:
+    books.payout("41", provider="adyen", issued_at="2026-11-25T23:30:00Z")
+    books.payout("42", provider="adyen", issued_at="2026-11-26T00:30:00+01:00", arrival_on="2026-11-30")
+    books.payout("43", provider="adyen")
+    assert references(reader, arrival_since="2026-11-25", arrival_until="2026-11-26") == ["41"]
+    assert references(reader, arrival_since="2026-11-26") == ["42"]
+
+
+def test_what_the_bank_shows_is_found_by_its_first_words(
+    reader: Customer, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "LOOKED_THROUGH", 2)
+    books.payout("41", provider="adyen", bank_reference="TX900000000041XT batch 41, TulipShop")
+    for number in range(50, 56):
+        books.payout(str(number), provider="adyen", bank_reference=f"STRIPE {number}")
+
+    for named in ("TX900000000041XT", "TX900000000041XT batch", "TX900000000041XT batch 41, TulipShop"):
+        assert references(reader, reference=named) == ["41"], named
+    for named in ("TX90000000004", "TX900000000041XT batc", "batch", "TulipShop"):
+        assert references(reader, reference=named) == [], named
+    assert references(reader, reference="STRIPE") == ["55", "54", "53", "52", "51", "50"]
+    assert references(reader, reference="STRIPE 51") == ["51"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "residue"),
+    [
+        ({"net": "138.20", "state": "reconciled"}, "0.00"),
+        ({"net": "139.20", "state": "reconciled"}, "1.00"),
+        ({"net": "138.199", "state": "unmatched"}, "-0.001"),
+        ({"state": "open"}, "-138.20"),
+        ({"state": "by_balance", "itemized": False}, None),
+        ({"state": "open", "itemized": False}, None),
+        ({"state": "not_paid", "status": "failed"}, None),
+    ],
+)
+def test_the_residue_is_what_its_entries_are_too_much(
+    reader: Customer, books: Books, columns: dict[str, Any], residue: str | None
+) -> None:
+    (shown,) = [reader.get(f"{PATH}/{books.payout(**columns)}").json]
+    assert shown["residue"] == residue
+
+
+def test_a_bank_entry_that_a_person_settled_says_so(reader: Customer, books: Books) -> None:
+    payout = books.payout()
+    entry = books.entry(books.file(provider="bank"), "B1", provider="bank", kind="bank")
+    books.match(
+        "proposed",
+        entry,
+        provider="bank",
+        payout_id=payout,
+        resolved_at="2026-11-01Z",
+        resolved_by="x",
+        resolved_why="y",
+    )
+    shown = reader.get(f"{PATH}/{payout}").json
+    assert [entry["resolved_at"] for entry in shown["bank_entries"]] == ["2026-11-01T00:00:00Z"]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +243,7 @@ def test_a_payout_is_its_sums_its_exceptions_its_bank_entries_and_its_files(read
         "account": None,
         "payout_id": str(payout),
         "count": 1,
-        "amount": "-60.00",
+        "amount": "-40.00",
         "currency": "USD",
         "payment_id": None,
         "detail": "no payment is called pi_1",
@@ -197,6 +259,7 @@ def test_a_payout_is_its_sums_its_exceptions_its_bank_entries_and_its_files(read
         "currency": "USD",
         "entry_amount": "150.00",
         "match_id": str(at_bank),
+        "resolved_at": None,
         "detail": None,
     }
     assert [(each["name"], each["was_accepted"]) for each in shown["files"]] == [

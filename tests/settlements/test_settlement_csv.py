@@ -29,7 +29,11 @@ def rows(reader: Customer, path: str, **query: Any) -> list[dict[str, str]]:
 
 def test_the_columns_are_the_members_of_the_lists() -> None:
     assert set(PAYOUT_HEADER) == PayoutSchema().fields.keys()
-    assert set(ENTRY_HEADER) == EntrySchema().fields.keys() - {"matches"} | {"match_states", "payment_ids"}
+    assert set(ENTRY_HEADER) == EntrySchema().fields.keys() - {"matches"} | {
+        "match_states",
+        "resolved_states",
+        "payment_ids",
+    }
 
 
 def test_a_payout_is_a_row_as_the_list_shows_it(reader: Customer, books: Books) -> None:
@@ -55,7 +59,15 @@ def test_an_entry_is_a_row_with_the_states_of_its_matches(reader: Customer, book
     (row,) = rows(reader, ENTRIES)
 
     assert (row["reference"], row["match_states"], row["payment_ids"]) == ("B1", "proposed", "")
+    assert row["resolved_states"] == ""
     assert (row["gross"], row["net"], row["occurred_at"]) == ("200.00", "193.90", "2026-11-22T23:30:00Z")
+
+
+def test_what_a_person_settled_stands_apart(reader: Customer, books: Books) -> None:
+    entry = books.entry(books.file())
+    books.match("unknown_here", entry, resolved_at="2026-11-01", resolved_by="ops", resolved_why="another shop")
+    (row,) = rows(reader, ENTRIES)
+    assert (row["match_states"], row["resolved_states"]) == ("", "unknown_here")
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "a;=1", "\uff1d1"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -13,8 +15,9 @@ from checkout_service.health.settlement_gauges import settlement_gauges
 from checkout_service.oversight.promises import Limits
 from checkout_service.oversight.settlement_invariants import SETTLEMENT_INVARIANTS
 from checkout_service.settlement_words import EXCEPTIONS
-from checkout_service.settlements.exception_queries import COUNTS
+from checkout_service.settlements.exception_queries import COUNTS, OPEN_FOR_LONG, open_counts
 from tests.conftest import Sql
+from tests.observability.files import alarms
 from tests.own_apps import MakeApp, make_app
 from tests.settlements.entered import Books
 from tests.telemetry.test_metrics import value
@@ -22,6 +25,7 @@ from tests.telemetry.test_metrics import value
 __all__ = ["make_app"]  # fixtures
 
 OLDEST = "settlement_oldest_unmatched_age_seconds"
+OLDEST_OPEN = "settlement_oldest_open_payout_age_seconds"
 
 (PROMISE,) = SETTLEMENT_INVARIANTS
 
@@ -36,7 +40,7 @@ def test_who_never_enters_a_report_sees_zeros(make_app: MakeApp) -> None:
     client = make_app().test_client()
     for kind in (*EXCEPTIONS, "held"):
         assert value(client, "settlement_exceptions", kind=kind) == 0
-    assert (value(client, OLDEST), value(client, "settlement_payouts_open")) == (0, 0)
+    assert (value(client, OLDEST), value(client, OLDEST_OPEN), value(client, "settlement_payouts_open")) == (0, 0, 0)
 
 
 def test_what_is_open_is_counted_by_kind_with_the_age_of_the_oldest(make_app: MakeApp, books: Books) -> None:
@@ -50,7 +54,7 @@ def test_what_is_open_is_counted_by_kind_with_the_age_of_the_oldest(make_app: Ma
         "UPDATE settlement_matches SET resolved_at = now(), resolved_by = 'o', resolved_why = 'x' "
         "WHERE id = (SELECT id FROM settlement_matches WHERE state = 'differs' LIMIT 1) RETURNING 1"
     )
-    for state in ("open", "unmatched", "reconciled", "by_balance"):
+    for state in ("open", "unmatched", "reconciled", "by_balance", "not_paid"):
         books.payout(state, state=state)
 
     client = make_app().test_client()
@@ -63,6 +67,35 @@ def test_what_is_open_is_counted_by_kind_with_the_age_of_the_oldest(make_app: Ma
     assert 0 < age < 600, "a fee of no payment is old, and no alarm"
     assert value(client, "settlement_payouts_open") == 2
     assert fee
+
+
+def test_a_payout_that_stays_open_has_the_time_since_it_last_changed(
+    make_app: MakeApp, app: Flask, books: Books
+) -> None:
+    for number, state in enumerate(("unmatched", "reconciled", "by_balance", "not_paid")):
+        books.payout(f"po_{number}", state=state, updated_at="2020-01-01")
+    books.payout("unlisted", state="open", itemized=False, updated_at="2020-01-01")
+    now = datetime.now(UTC)
+    books.payout("newer", state="open", updated_at=now - timedelta(days=OPEN_FOR_LONG, minutes=-5))
+    client = make_app().test_client()
+    age = value(client, OLDEST_OPEN)
+    assert age == pytest.approx(OPEN_FOR_LONG * 86400 - 300, abs=200)
+    with app.app_context():
+        assert open_counts().open_for_long == 0
+
+    older = books.payout("older", state="open", updated_at=now - timedelta(days=OPEN_FOR_LONG, minutes=5))
+
+    age = value(make_app().test_client(), OLDEST_OPEN)
+    assert age == pytest.approx(OPEN_FOR_LONG * 86400 + 300, abs=200)
+    with app.app_context():
+        assert open_counts().open_for_long == 1
+    books.change(older, amount="7")
+    with app.app_context():
+        assert open_counts().open_for_long == 0
+
+
+def test_the_alarm_begins_when_the_list_of_what_is_to_do_has_it() -> None:
+    assert alarms()["CheckoutSettlementPayoutOpen"]["expr"].endswith(f"({OLDEST_OPEN}) > {OPEN_FOR_LONG * 86400}")
 
 
 def even(books: Books, state: str = "reconciled") -> tuple[UUID, UUID]:
@@ -103,17 +136,25 @@ def test_one_cent_more_is_named_and_counted(
     assert says in line
 
 
-def test_what_a_person_accepted_breaks_no_promise(app: Flask, books: Books, sql: Sql) -> None:
+@pytest.mark.parametrize(
+    ("expected", "found", "broken"), [("1", "193.90", 0), ("2", "193.90", 1), ("1", "193.91", 1), (None, "193.90", 1)]
+)
+def test_what_a_person_accepted_breaks_no_promise(
+    app: Flask, books: Books, sql: Sql, expected: str | None, found: str, broken: int
+) -> None:
+    """Of that amount and that sum alone: what came later nobody has accepted."""
     even(books)
     sql("SET session_replication_role = replica; UPDATE payouts SET amount = 1; RESET session_replication_role")
     assert counted(app)[0] == 1
+    residue = {"account": "", "section": "all", "currency": "USD", "expected": expected, "found": found, "rule": "x"}
     sql(
         """INSERT INTO settlement_files (provider, name, sha256, form, rows, state, entered_at, accepted_by,
-            accepted_why, sections)
+            accepted_why, sections, residues)
         VALUES ('stripe', 'x', decode(repeat('00', 32), 'hex'), 'f', 1, 'entered', now(), 'ops', 'why',
-            '[{"account": "", "of_payout": "po_1"}]')"""
+            '[{"account": "", "name": "all", "of_payout": "po_1"}]', CAST(:residues AS jsonb))""",
+        residues=json.dumps([residue]),
     )
-    assert counted(app) == (0, [])
+    assert counted(app)[0] == broken
 
 
 @pytest.mark.parametrize("state", ["differs", "unknown_here", "withdrawn"])

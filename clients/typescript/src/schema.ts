@@ -759,7 +759,8 @@ export interface paths {
         /**
          * Export balance entries as CSV
          * @description Takes the scope `payouts:read`. The entries that the filters let through, in the form of the payouts' file:
-         *     `match_states` and `payment_ids` have those of all matches, with commas between.
+         *     `match_states` has those of matches that nobody has settled, `resolved_states` those that a person has, and
+         *     `payment_ids` those of all, with commas between.
          */
         get: operations["exportBalanceEntries"];
         put?: never;
@@ -2066,9 +2067,49 @@ export interface webhooks {
         put?: never;
         /**
          * payout.reconciled
-         * @description A payout came out even: all that it is made of is known and matched, or nobody can list that and its account's balance adds up. Once more if it had not meanwhile. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
+         * @description A payout came out even, or so far as an operator accepted (`residue`): all that it is made of is known and matched, or nobody can list that and its account's balance adds up. Once more if it had not meanwhile. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
          */
         post: operations["payoutReconciled"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "payout.reopened": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * payout.reopened
+         * @description A payout that had come out even no longer does (`state`): its lines or its amount changed, a line needs a person, or what was settled was undone. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
+         */
+        post: operations["payoutReopened"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "payout.failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * payout.failed
+         * @description A payout failed or was canceled (`status`). It can have been reconciled before: then what it was made of was paid, and its money came back. `data` is the object as lists for staff show it at that version; for endpoints with `payload` thin, its type, id and version alone.
+         */
+        post: operations["payoutFailed"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3585,11 +3626,11 @@ export interface components {
              */
             status: "pending" | "in_transit" | "paid" | "canceled" | "failed";
             /**
-             * @description open: what it is made of is not here, or does not add up to it. unmatched: it adds up, and a line needs a person. reconciled: it adds up, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can list what it is made of, and the account's balance adds up.
+             * @description open: what it is made of is not here, or does not add up to it. unmatched: it adds up, or was accepted with its residue, and a line needs a person. reconciled: it adds up, or was accepted with its residue, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can list what it is made of, and the account's balance adds up. not_paid: it failed or was canceled, and no line is part of it.
              * @enum {string}
              */
-            state: "open" | "unmatched" | "reconciled" | "by_balance";
-            /** @description Whether somebody can list what it is made of. */
+            state: "open" | "unmatched" | "reconciled" | "by_balance" | "not_paid";
+            /** @description Whether somebody can list what it is made of, if it is paid. */
             itemized: boolean;
             /** Format: date-time */
             issued_at: string | null;
@@ -3619,6 +3660,11 @@ export interface components {
             fee: string;
             /** @description The sum of theirs: the amount, where it adds up. */
             net: string;
+            /**
+             * @description net - amount: what its entries are too much, or with a minus what is lacking. Other than 0 where they are not all here, or where an operator accepted a file that does not add up. Null of what nobody can list, or what was not paid.
+             * @example 0.00
+             */
+            residue: string | null;
             /** @description How many of them keep it from being reconciled. */
             exceptions: number;
             /** @description What a bank's entries brought of it; null where none shows it. */
@@ -3656,7 +3702,7 @@ export interface components {
         SettlementException: {
             /**
              * Format: uuid
-             * @description Of the first match among them.
+             * @description Of the first match among them; each has its own with its entry.
              */
             id: string;
             /** @enum {string} */
@@ -3671,7 +3717,7 @@ export interface components {
              * @example 1
              */
             count: number;
-            /** @description What they move the balance by; of what is missing there, what we have. */
+            /** @description Their gross amounts, of fees what they take; of a bank's entry, its part of the payout; of what is missing there, what we have. */
             amount: string | null;
             /**
              * @description ISO 4217.
@@ -3709,6 +3755,11 @@ export interface components {
             occurred_at: string;
             /** Format: uuid */
             match_id: string;
+            /**
+             * Format: date-time
+             * @description When a person settled it: it is looked at no more.
+             */
+            resolved_at: string | null;
             detail: string | null;
         };
         SettlementFile: {
@@ -3748,11 +3799,11 @@ export interface components {
              */
             status: "pending" | "in_transit" | "paid" | "canceled" | "failed";
             /**
-             * @description open: what it is made of is not here, or does not add up to it. unmatched: it adds up, and a line needs a person. reconciled: it adds up, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can list what it is made of, and the account's balance adds up.
+             * @description open: what it is made of is not here, or does not add up to it. unmatched: it adds up, or was accepted with its residue, and a line needs a person. reconciled: it adds up, or was accepted with its residue, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can list what it is made of, and the account's balance adds up. not_paid: it failed or was canceled, and no line is part of it.
              * @enum {string}
              */
-            state: "open" | "unmatched" | "reconciled" | "by_balance";
-            /** @description Whether somebody can list what it is made of. */
+            state: "open" | "unmatched" | "reconciled" | "by_balance" | "not_paid";
+            /** @description Whether somebody can list what it is made of, if it is paid. */
             itemized: boolean;
             /** Format: date-time */
             issued_at: string | null;
@@ -3782,6 +3833,11 @@ export interface components {
             fee: string;
             /** @description The sum of theirs: the amount, where it adds up. */
             net: string;
+            /**
+             * @description net - amount: what its entries are too much, or with a minus what is lacking. Other than 0 where they are not all here, or where an operator accepted a file that does not add up. Null of what nobody can list, or what was not paid.
+             * @example 0.00
+             */
+            residue: string | null;
             /** @description How many of them keep it from being reconciled. */
             exceptions: number;
             /** @description What a bank's entries brought of it; null where none shows it. */
@@ -3797,7 +3853,7 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
-            /** @description Null of a payout with more than 100,000 entries: export those. */
+            /** @description Null of a payout with more than 100,000 entries: list those. */
             sums: components["schemas"]["PayoutSum"][] | null;
             /** @description Up to 100, as events tell of them. */
             open_exceptions: components["schemas"]["SettlementException"][];
@@ -3941,7 +3997,7 @@ export interface components {
              * @example payment.paid
              * @enum {string}
              */
-            type: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
+            type: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "payout.reopened" | "payout.failed" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
             object: components["schemas"]["EventObject"];
             /**
              * @description Of the object: of two events of it the greater is the later one.
@@ -4473,7 +4529,7 @@ export interface components {
              *       "payment.paid"
              *     ]
              */
-            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
+            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "payout.reopened" | "payout.failed" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
             /**
              * @description Your own words.
              * @example the warehouse
@@ -4656,7 +4712,7 @@ export interface components {
              *       "payment.paid"
              *     ]
              */
-            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
+            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "payout.reopened" | "payout.failed" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
             /**
              * @description Your own words.
              * @example the warehouse
@@ -4824,7 +4880,7 @@ export interface components {
              * @example payment.paid
              * @enum {string}
              */
-            type: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
+            type: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "payout.reopened" | "payout.failed" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
             /**
              * @description `failed` was given up; a replay may send it again.
              * @example waiting
@@ -4870,7 +4926,7 @@ export interface components {
              *       "payment.paid"
              *     ]
              */
-            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
+            types?: ("checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "payout.reopened" | "payout.failed" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost")[] | null;
             /**
              * @description Only those that were given up.
              * @example false
@@ -8419,7 +8475,7 @@ export interface operations {
                  * @description Only those that we are so far with: see `state` of a payout.
                  * @example open
                  */
-                state?: "open" | "unmatched" | "reconciled" | "by_balance";
+                state?: "open" | "unmatched" | "reconciled" | "by_balance" | "not_paid";
                 /**
                  * @description Only those of which the provider says so.
                  * @example pending
@@ -8431,17 +8487,17 @@ export interface operations {
                  */
                 currency?: string;
                 /**
-                 * @description Only those whose `arrival_on` is this day or later: a day as the provider has it.
+                 * @description Only those whose `arrival_on` is this day or later: a day as the provider has it. Where it says none, the day of `issued_at` in UTC counts.
                  * @example 2026-12-01
                  */
                 arrival_since?: string;
                 /**
-                 * @description Only those whose `arrival_on` is before this day: a day as the provider has it.
+                 * @description Only those whose `arrival_on`, or else the day of `issued_at` in UTC, is before this day.
                  * @example 2027-01-01
                  */
                 arrival_until?: string;
                 /**
-                 * @description Only those that the provider, or the bank, calls so.
+                 * @description Only those that the provider calls so, or whose `bank_reference` is this, or begins with these words.
                  * @example po_1
                  */
                 reference?: string;
@@ -8500,6 +8556,7 @@ export interface operations {
                      *           "gross": "200.00",
                      *           "fee": "61.80",
                      *           "net": "138.20",
+                     *           "residue": "0.00",
                      *           "exceptions": 0,
                      *           "amount_at_bank": "138.20",
                      *           "reconciled_at": "2026-11-26T06:00:00.123456Z",
@@ -8573,6 +8630,7 @@ export interface operations {
                      *       "gross": "200.00",
                      *       "fee": "61.80",
                      *       "net": "138.20",
+                     *       "residue": "0.00",
                      *       "exceptions": 1,
                      *       "amount_at_bank": "138.20",
                      *       "reconciled_at": null,
@@ -8605,7 +8663,7 @@ export interface operations {
                      *           "account": null,
                      *           "payout_id": "01a206b6-2617-7632-98bf-296e992e5fc1",
                      *           "count": 1,
-                     *           "amount": "-60.00",
+                     *           "amount": "-40.00",
                      *           "currency": "USD",
                      *           "payment_id": null,
                      *           "detail": "no payment of ours is called pi_1",
@@ -8623,6 +8681,7 @@ export interface operations {
                      *           "entry_amount": "138.20",
                      *           "occurred_at": "2026-11-26T00:00:00Z",
                      *           "match_id": "01a206b6-2617-7632-98bf-296e992e5fc4",
+                     *           "resolved_at": null,
                      *           "detail": null
                      *         }
                      *       ],
@@ -8679,7 +8738,7 @@ export interface operations {
                  * @description Only those that we are so far with: see `state` of a payout.
                  * @example open
                  */
-                state?: "open" | "unmatched" | "reconciled" | "by_balance";
+                state?: "open" | "unmatched" | "reconciled" | "by_balance" | "not_paid";
                 /**
                  * @description Only those of which the provider says so.
                  * @example pending
@@ -8691,17 +8750,17 @@ export interface operations {
                  */
                 currency?: string;
                 /**
-                 * @description Only those whose `arrival_on` is this day or later: a day as the provider has it.
+                 * @description Only those whose `arrival_on` is this day or later: a day as the provider has it. Where it says none, the day of `issued_at` in UTC counts.
                  * @example 2026-12-01
                  */
                 arrival_since?: string;
                 /**
-                 * @description Only those whose `arrival_on` is before this day: a day as the provider has it.
+                 * @description Only those whose `arrival_on`, or else the day of `issued_at` in UTC, is before this day.
                  * @example 2027-01-01
                  */
                 arrival_until?: string;
                 /**
-                 * @description Only those that the provider, or the bank, calls so.
+                 * @description Only those that the provider calls so, or whose `bank_reference` is this, or begins with these words.
                  * @example po_1
                  */
                 reference?: string;
@@ -8810,7 +8869,7 @@ export interface operations {
                  * @description Only those with a match of this state that holds; also one that was resolved.
                  * @example matched
                  */
-                match_state?: "matched" | "differs" | "unknown_here" | "missing_there" | "unowned_fee" | "withdrawn" | "proposed" | "not_ours";
+                match_state?: "matched" | "differs" | "unknown_here" | "unowned_fee" | "withdrawn" | "proposed" | "not_ours";
                 /**
                  * @description `true` for those alone that a file which was issued again has no more. They are left out otherwise, but where match_state asks for them.
                  * @example true
@@ -8956,7 +9015,7 @@ export interface operations {
                  * @description Only those with a match of this state that holds; also one that was resolved.
                  * @example matched
                  */
-                match_state?: "matched" | "differs" | "unknown_here" | "missing_there" | "unowned_fee" | "withdrawn" | "proposed" | "not_ours";
+                match_state?: "matched" | "differs" | "unknown_here" | "unowned_fee" | "withdrawn" | "proposed" | "not_ours";
                 /**
                  * @description `true` for those alone that a file which was issued again has no more. They are left out otherwise, but where match_state asks for them.
                  * @example true
@@ -10548,7 +10607,7 @@ export interface operations {
                  * @description Only those of events of this type.
                  * @example checkout.session.opened
                  */
-                type?: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
+                type?: "checkout.session.opened" | "checkout.session.expired" | "checkout.session.canceled" | "payment.processing" | "payment.authorized" | "payment.paid" | "payment.partially_paid" | "payment.failed" | "payment.canceled" | "payment.expired" | "payment.voided" | "payment.reversed" | "payment.reinstated" | "payment.flagged" | "capture.succeeded" | "capture.failed" | "refund.requested" | "refund.succeeded" | "refund.failed" | "dispute.opened" | "dispute.updated" | "dispute.funds_withdrawn" | "dispute.funds_reinstated" | "dispute.evidence_due" | "dispute.won" | "dispute.lost" | "dispute.accepted" | "dispute.expired" | "order.placed" | "order.partially_fulfilled" | "order.fulfilled" | "order.canceled" | "order.short" | "order.on_hold" | "authorization.expiring" | "stock.low" | "stock.sold_out" | "payout.reconciled" | "payout.reopened" | "payout.failed" | "settlement.exception" | "webhook_endpoint.suspended" | "webhook_endpoint.disabled" | "webhook_endpoint.lagging_out" | "webhook_endpoint.lost" | "webhook_endpoint.test";
                 /**
                  * @description Only those of this event (its id).
                  * @example 37ead6b5-d8a0-5dc2-ba73-81115ccb02a4
@@ -13702,6 +13761,142 @@ export interface operations {
                 "application/json": {
                     /** @constant */
                     type: "payout.reconciled";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Payout"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    payoutReopened: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payout.reopened";
+                    /**
+                     * Format: date-time
+                     * @description When it was written.
+                     */
+                    timestamp: string;
+                    /**
+                     * Format: uuid
+                     * @description As in `webhook-id`.
+                     */
+                    id: string;
+                    data: components["schemas"]["Payout"] | components["schemas"]["ThinObject"];
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone: it is disabled, and nothing more is sent to it. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Taken. Answer within 15 seconds, and work afterwards; nothing of the answer is needed. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Anything else, redirects too, and none within 15 seconds: it is sent again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, or after what Retry-After says. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    payoutFailed: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The event's id, the same at each attempt: do nothing for one that you have done.
+                 * @example 01a206b6-2617-7632-98bf-296e992e5fa1
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970.
+                 * @example 1795579507
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description One for each live secret, with spaces between them: `v1,` and the base64 of the HMAC-SHA256 of
+                 *     id, timestamp and body with dots between them, or `v1a,` and the base64 of their Ed25519 signature: see Standard
+                 *     Webhooks, whose packages verify it.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @constant */
+                    type: "payout.failed";
                     /**
                      * Format: date-time
                      * @description When it was written.

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from checkout_service.providers.reports import ReportLine
-from checkout_service.settlement_words import EntryKind, FileState
+from checkout_service.settlement_words import EntryKind, FileState, PayoutStatus
 from checkout_service.settlements.entered import NotHeldError, UnenterableError, UnknownFileError
 from checkout_service.settlements.entering import accept, enter
 from tests.conftest import Sql
@@ -260,6 +260,15 @@ def test_a_payouts_own_line_counts_where_an_account_is_listed_as_a_whole(settlem
     assert entered.state == FileState.ENTERED
     assert payouts(sql) == {"po_1": "by_balance", "po_2": "open"}
     assert sql("SELECT entries FROM payouts ORDER BY payout_ref")[0].entries == 0
+
+
+@pytest.mark.parametrize("status", [PayoutStatus.FAILED, PayoutStatus.CANCELED])
+def test_one_that_was_never_paid_and_has_no_lines_is_not_even(
+    settlements: Settlements, sql: Sql, status: PayoutStatus
+) -> None:
+    listed = report([], payouts=[payout("po_1", "80", status=status), payout("po_2", "9")], sections=[])
+    enter(settlements, listed, provider=PROVIDER, account="")
+    assert payouts(sql) == {"po_1": "not_paid", "po_2": "open"}
 
 
 def test_a_payout_of_nothing_is_made_of_what_comes_to_nothing(settlements: Settlements, sql: Sql) -> None:

@@ -191,13 +191,13 @@ def test_a_payout_that_came_to_nothing_is_neither_open_nor_reconciled(
 
     enter(settlements, report([], payouts=listed, sections=[]), provider=PROVIDER, account="")
 
-    assert payouts(sql) == {"po_1": "void", "po_2": "void"}
+    assert payouts(sql) == {"po_1": "not_paid", "po_2": "not_paid"}
     assert sql("SELECT count(*) AS n FROM payouts WHERE reconciled_at IS NOT NULL")[0].n == 0
     assert sql("SELECT count(*) AS n FROM events WHERE type = 'payout.reconciled'")[0].n == 0
 
     enter(settlements, whole("po_1", [line(EntryKind.TRANSFER, "10", ref="t1")]), provider=PROVIDER, account="")
 
-    assert payouts(sql) == {"po_1": "reconciled", "po_2": "void"}
+    assert payouts(sql) == {"po_1": "reconciled", "po_2": "not_paid"}
 
 
 @pytest.mark.parametrize("order", [1, -1])

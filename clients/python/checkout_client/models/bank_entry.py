@@ -26,6 +26,7 @@ class BankEntry:
         entry_amount (str): The whole entry.
         occurred_at (datetime.datetime):
         match_id (UUID):
+        resolved_at (datetime.datetime | None): When a person settled it: it is looked at no more.
         detail (None | str):
     """
 
@@ -38,6 +39,7 @@ class BankEntry:
     entry_amount: str
     occurred_at: datetime.datetime
     match_id: UUID
+    resolved_at: datetime.datetime | None
     detail: None | str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -61,6 +63,12 @@ class BankEntry:
 
         match_id = str(self.match_id)
 
+        resolved_at: None | str
+        if isinstance(self.resolved_at, datetime.datetime):
+            resolved_at = self.resolved_at.isoformat()
+        else:
+            resolved_at = self.resolved_at
+
         detail: None | str
         detail = self.detail
 
@@ -77,6 +85,7 @@ class BankEntry:
                 "entry_amount": entry_amount,
                 "occurred_at": occurred_at,
                 "match_id": match_id,
+                "resolved_at": resolved_at,
                 "detail": detail,
             }
         )
@@ -109,6 +118,21 @@ class BankEntry:
 
         match_id = UUID(d.pop("match_id"))
 
+        def _parse_resolved_at(data: object) -> datetime.datetime | None:
+            if data is None:
+                return data
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                resolved_at_type_0 = datetime.datetime.fromisoformat(data)
+
+                return resolved_at_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(datetime.datetime | None, data)
+
+        resolved_at = _parse_resolved_at(d.pop("resolved_at"))
+
         def _parse_detail(data: object) -> None | str:
             if data is None:
                 return data
@@ -126,6 +150,7 @@ class BankEntry:
             entry_amount=entry_amount,
             occurred_at=occurred_at,
             match_id=match_id,
+            resolved_at=resolved_at,
             detail=detail,
         )
 

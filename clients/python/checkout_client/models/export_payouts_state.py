@@ -1,6 +1,6 @@
 from typing import Literal, cast
 
-ExportPayoutsState = Literal["by_balance", "open", "reconciled", "unmatched"]
+ExportPayoutsState = Literal["by_balance", "not_paid", "open", "reconciled", "unmatched"]
 
 
 def check_export_payouts_state(value: str) -> ExportPayoutsState:

@@ -1,7 +1,7 @@
 from typing import Literal, cast
 
 ListBalanceEntriesMatchState = Literal[
-    "differs", "matched", "missing_there", "not_ours", "proposed", "unknown_here", "unowned_fee", "withdrawn"
+    "differs", "matched", "not_ours", "proposed", "unknown_here", "unowned_fee", "withdrawn"
 ]
 
 

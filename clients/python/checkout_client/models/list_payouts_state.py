@@ -1,6 +1,6 @@
 from typing import Literal, cast
 
-ListPayoutsState = Literal["by_balance", "open", "reconciled", "unmatched"]
+ListPayoutsState = Literal["by_balance", "not_paid", "open", "reconciled", "unmatched"]
 
 
 def check_list_payouts_state(value: str) -> ListPayoutsState:

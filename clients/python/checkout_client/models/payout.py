@@ -25,10 +25,11 @@ class Payout:
         amount (str): Negative where it takes money from the bank account.
         currency (str): ISO 4217. Example: USD.
         status (PayoutStatus): What the provider says. It can fail after it was paid.
-        state (PayoutState): open: what it is made of is not here, or does not add up to it. unmatched: it adds up, and
-            a line needs a person. reconciled: it adds up, and each line is matched, or needs no counterpart, or was
-            settled. by_balance: nobody can list what it is made of, and the account's balance adds up.
-        itemized (bool): Whether somebody can list what it is made of.
+        state (PayoutState): open: what it is made of is not here, or does not add up to it. unmatched: it adds up, or
+            was accepted with its residue, and a line needs a person. reconciled: it adds up, or was accepted with its
+            residue, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can list what it
+            is made of, and the account's balance adds up. not_paid: it failed or was canceled, and no line is part of it.
+        itemized (bool): Whether somebody can list what it is made of, if it is paid.
         issued_at (datetime.datetime | None):
         arrival_on (datetime.date | None): The day on which the bank is expected to have it.
         bank_reference (None | str): What the bank may show of it.
@@ -40,6 +41,9 @@ class Payout:
         gross (str): The sum of theirs.
         fee (str): The sum of theirs: positive where it is charged.
         net (str): The sum of theirs: the amount, where it adds up.
+        residue (None | str): net - amount: what its entries are too much, or with a minus what is lacking. Other than 0
+            where they are not all here, or where an operator accepted a file that does not add up. Null of what nobody can
+            list, or what was not paid. Example: 0.00.
         exceptions (int): How many of them keep it from being reconciled.
         amount_at_bank (None | str): What a bank's entries brought of it; null where none shows it.
         reconciled_at (datetime.datetime | None):
@@ -68,6 +72,7 @@ class Payout:
     gross: str
     fee: str
     net: str
+    residue: None | str
     exceptions: int
     amount_at_bank: None | str
     reconciled_at: datetime.datetime | None
@@ -134,6 +139,9 @@ class Payout:
 
         net = self.net
 
+        residue: None | str
+        residue = self.residue
+
         exceptions = self.exceptions
 
         amount_at_bank: None | str
@@ -175,6 +183,7 @@ class Payout:
                 "gross": gross,
                 "fee": fee,
                 "net": net,
+                "residue": residue,
                 "exceptions": exceptions,
                 "amount_at_bank": amount_at_bank,
                 "reconciled_at": reconciled_at,
@@ -293,6 +302,13 @@ class Payout:
 
         net = d.pop("net")
 
+        def _parse_residue(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        residue = _parse_residue(d.pop("residue"))
+
         exceptions = d.pop("exceptions")
 
         def _parse_amount_at_bank(data: object) -> None | str:
@@ -344,6 +360,7 @@ class Payout:
             gross=gross,
             fee=fee,
             net=net,
+            residue=residue,
             exceptions=exceptions,
             amount_at_bank=amount_at_bank,
             reconciled_at=reconciled_at,

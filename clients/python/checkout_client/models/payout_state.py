@@ -1,6 +1,6 @@
 from typing import Literal, cast
 
-PayoutState = Literal["by_balance", "open", "reconciled", "unmatched"]
+PayoutState = Literal["by_balance", "not_paid", "open", "reconciled", "unmatched"]
 
 
 def check_payout_state(value: str) -> PayoutState:

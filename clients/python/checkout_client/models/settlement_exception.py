@@ -17,13 +17,14 @@ T = TypeVar("T", bound="SettlementException")
 class SettlementException:
     """
     Attributes:
-        id (UUID): Of the first match among them.
+        id (UUID): Of the first match among them; each has its own with its entry.
         kind (SettlementExceptionKind):
         provider (str):  Example: stripe.
         account (None | str):
         payout_id (None | UUID):
         count (int): How many they are. Example: 1.
-        amount (None | str): What they move the balance by; of what is missing there, what we have.
+        amount (None | str): Their gross amounts, of fees what they take; of a bank's entry, its part of the payout; of
+            what is missing there, what we have.
         currency (None | str): ISO 4217. Example: USD.
         payment_id (None | UUID): The payment, where they are all about one.
         detail (None | str): Of the first. For people.

@@ -33,9 +33,10 @@ class WholePayout:
         currency (str): ISO 4217. Example: USD.
         status (WholePayoutStatus): What the provider says. It can fail after it was paid.
         state (WholePayoutState): open: what it is made of is not here, or does not add up to it. unmatched: it adds up,
-            and a line needs a person. reconciled: it adds up, and each line is matched, or needs no counterpart, or was
-            settled. by_balance: nobody can list what it is made of, and the account's balance adds up.
-        itemized (bool): Whether somebody can list what it is made of.
+            or was accepted with its residue, and a line needs a person. reconciled: it adds up, or was accepted with its
+            residue, and each line is matched, or needs no counterpart, or was settled. by_balance: nobody can list what it
+            is made of, and the account's balance adds up. not_paid: it failed or was canceled, and no line is part of it.
+        itemized (bool): Whether somebody can list what it is made of, if it is paid.
         issued_at (datetime.datetime | None):
         arrival_on (datetime.date | None): The day on which the bank is expected to have it.
         bank_reference (None | str): What the bank may show of it.
@@ -47,13 +48,16 @@ class WholePayout:
         gross (str): The sum of theirs.
         fee (str): The sum of theirs: positive where it is charged.
         net (str): The sum of theirs: the amount, where it adds up.
+        residue (None | str): net - amount: what its entries are too much, or with a minus what is lacking. Other than 0
+            where they are not all here, or where an operator accepted a file that does not add up. Null of what nobody can
+            list, or what was not paid. Example: 0.00.
         exceptions (int): How many of them keep it from being reconciled.
         amount_at_bank (None | str): What a bank's entries brought of it; null where none shows it.
         reconciled_at (datetime.datetime | None):
         version (int): Counts its changes. Example: 3.
         created_at (datetime.datetime):
         updated_at (datetime.datetime):
-        sums (list[PayoutSum] | None): Null of a payout with more than 100,000 entries: export those.
+        sums (list[PayoutSum] | None): Null of a payout with more than 100,000 entries: list those.
         open_exceptions (list[SettlementException]): Up to 100, as events tell of them.
         bank_entries (list[BankEntry]): Up to 100.
         files (list[SettlementFile] | None): Null of a payout with more than 100,000 entries.
@@ -79,6 +83,7 @@ class WholePayout:
     gross: str
     fee: str
     net: str
+    residue: None | str
     exceptions: int
     amount_at_bank: None | str
     reconciled_at: datetime.datetime | None
@@ -148,6 +153,9 @@ class WholePayout:
         fee = self.fee
 
         net = self.net
+
+        residue: None | str
+        residue = self.residue
 
         exceptions = self.exceptions
 
@@ -220,6 +228,7 @@ class WholePayout:
                 "gross": gross,
                 "fee": fee,
                 "net": net,
+                "residue": residue,
                 "exceptions": exceptions,
                 "amount_at_bank": amount_at_bank,
                 "reconciled_at": reconciled_at,
@@ -347,6 +356,13 @@ class WholePayout:
 
         net = d.pop("net")
 
+        def _parse_residue(data: object) -> None | str:
+            if data is None:
+                return data
+            return cast(None | str, data)
+
+        residue = _parse_residue(d.pop("residue"))
+
         exceptions = d.pop("exceptions")
 
         def _parse_amount_at_bank(data: object) -> None | str:
@@ -452,6 +468,7 @@ class WholePayout:
             gross=gross,
             fee=fee,
             net=net,
+            residue=residue,
             exceptions=exceptions,
             amount_at_bank=amount_at_bank,
             reconciled_at=reconciled_at,

@@ -1,6 +1,6 @@
 from typing import Literal, cast
 
-WholePayoutState = Literal["by_balance", "open", "reconciled", "unmatched"]
+WholePayoutState = Literal["by_balance", "not_paid", "open", "reconciled", "unmatched"]
 
 
 def check_whole_payout_state(value: str) -> WholePayoutState:
