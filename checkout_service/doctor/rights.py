@@ -170,27 +170,30 @@ SETTLEMENTS: Final[Rights] = {
         "id payment_id provider attempt_ref status currency amount_presumed reported_at created_at"
     ),
     ("captures", "SELECT"): _columns(
-        "id payment_id provider capture_ref attempt_ref status amount currency created_at"
+        "id payment_id provider capture_ref attempt_ref status amount currency created_at updated_at"
     ),
-    ("refunds", "SELECT"): _columns("id payment_id provider provider_ref status amount currency created_at"),
+    ("refunds", "SELECT"): _columns("id payment_id provider provider_ref status amount currency created_at updated_at"),
     ("disputes", "SELECT"): _columns(
-        "id payment_id provider dispute_ref status stage money_step money_out amount currency created_at"
+        "id payment_id provider dispute_ref status stage money_step money_out amount currency created_at updated_at"
     ),
     **{(table, "INSERT"): None for table in _SETTLED.split() if table != "settlement_leases"},
     ("settlement_files", "UPDATE"): _columns(
-        "residues state entered_at accepted_by accepted_why resolved_by updated_at"
+        "form columns rows payouts sections faults residues state entered_at accepted_by accepted_why resolved_by",
+        "updated_at",
     ),
     ("payouts", "UPDATE"): _columns(
         "status state amount itemized issued_at arrival_on bank_reference descriptor failed_at failure_code",
         "original_ref entries gross fee net exceptions amount_at_bank reconciled_at version updated_at",
     ),
-    ("balance_entries", "UPDATE"): _columns("payout_id payout_ref withdrawn_by updated_at"),
+    ("balance_entries", "UPDATE"): _columns("payout_id payout_ref section withdrawn_by updated_at"),
     # They are planned by what was put there a moment ago; the last one is what whoever changes settled money locks.
     **{
         (table, "MAINTAIN"): None
-        for table in ("settlement_lines", "balance_entries", "settlement_matches", "settlement_accounts")
+        for table in ("settlement_lines", "payouts", "balance_entries", "settlement_matches", "settlement_accounts")
     },
-    ("settlement_lines", "UPDATE"): _columns("entry_ref"),
+    ("settlement_lines", "UPDATE"): _columns(
+        "file_id section entry_ref kind payout_ref subject_ref payment_ref customer_amount customer_currency"
+    ),
     ("settlement_lines", "DELETE"): None,
     ("audit", "INSERT"): _columns("key door operator action subject why details"),
     ("settlement_matches", "UPDATE"): _columns(

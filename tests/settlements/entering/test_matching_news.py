@@ -188,7 +188,7 @@ def test_what_is_open_is_gone_through_once_for_a_file_and_all_that_it_resolves(
     assert len([each for each in seen if "AS subject, known.payment_id" in each]) == 1
 
 
-def test_what_was_ever_said_of_an_entry_is_found_by_an_index(settlements: Settlements, sql: Sql) -> None:
+def test_every_match_that_an_entry_ever_had_is_found_by_an_index(settlements: Settlements, sql: Sql) -> None:
     payment(sql, captured={f"ch_{number}": "1" for number in range(9)})
     lines = [line(EntryKind.CAPTURE, "1", ref=f"t{number}", subject=f"ch_{number}") for number in range(9)]
     _enter(settlements, whole("po_1", lines))

@@ -170,7 +170,7 @@ def test_money_that_came_back_here_and_in_no_line_is_missing(settlements: Settle
     assert set(states(sql).values()) == {"matched"}
 
 
-def test_money_of_which_no_line_told_that_it_went_does_not_come_back(settlements: Settlements, sql: Sql) -> None:
+def test_money_that_no_line_shows_as_gone_does_not_come_back(settlements: Settlements, sql: Sql) -> None:
     _gave_back(sql)
     enter(settlements, _of({"ch_1": (EntryKind.CAPTURE, "100")}), provider=PROVIDER, account="")
     _age(sql, 60, "captures", "refunds", "disputes")
