@@ -180,7 +180,7 @@ BEGIN
             array_fill(1, ARRAY[cardinality(ids)]), lanes, bodies);
     END IF;
 
-    SELECT array_agg(payout.id ORDER BY payout.id, told.place), array_agg(told.type ORDER BY payout.id, told.place)
+    SELECT array_agg(payout.id ORDER BY payout.id, event.place), array_agg(event.type ORDER BY payout.id, event.place)
     INTO ids, types
     FROM unnest(known, states_before, statuses_before) AS given (id, state, status)
     JOIN payouts AS payout ON payout.id = given.id
@@ -191,8 +191,8 @@ BEGIN
             AND payout.state::text IS DISTINCT FROM given.state),
         (3, 'payout.failed', payout.status IN ('canceled', 'failed')
             AND payout.status::text IS DISTINCT FROM given.status)
-    ) AS told (place, type, is_so)
-    WHERE told.is_so;
+    ) AS event (place, type, is_so)
+    WHERE event.is_so;
     IF ids IS NOT NULL THEN
         PERFORM events_write(types, array_fill(text 'payout', ARRAY[cardinality(ids)]), ids,
             array_agg(payout.version ORDER BY each.place), ids, array_agg(payout.body ORDER BY each.place))
