@@ -253,7 +253,10 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "stock.sold_out": Recipe(steps=_all_held, webhooks=False, within=DUE_WITHIN, afterwards=_release),
 }
 
+_SETTLED: Final = "a provider's report must be imported, as docs/settlements.md shows"
+
 REASONS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("payout.reconciled", "payout.reopened", "payout.failed", "settlement.exception"), _SETTLED),
     "webhook_endpoint.suspended": "an endpoint must have refused everything for minutes",
     "webhook_endpoint.disabled": "an endpoint must have answered 410, or been suspended for three days",
     "webhook_endpoint.lagging_out": "an endpoint must have lagged until a day before its events are dropped",

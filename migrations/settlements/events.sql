@@ -10,7 +10,7 @@ CREATE INDEX balance_entries_kind ON balance_entries (kind, occurred_at, id)
 CREATE INDEX settlement_matches_of_entries ON settlement_matches (state, id)
     WHERE undone_at IS NULL AND entry_id IS NOT NULL AND state <> ALL ('{matched,not_ours}'::settlement_match_state[]);
 
--- What a transaction did that is to be told at its end: it makes these rows, and they are gone by its commit.
+-- What a transaction did that is to be shown at its end: it makes these rows, and they are gone by its commit.
 CREATE TABLE settlement_marks (
     id uuid DEFAULT uuidv7() NOT NULL CONSTRAINT settlement_marks_pkey PRIMARY KEY,
     transaction_id bigint NOT NULL,
@@ -180,7 +180,7 @@ BEGIN
             array_fill(1, ARRAY[cardinality(ids)]), lanes, bodies);
     END IF;
 
-    SELECT array_agg(payout.id ORDER BY payout.id, told.place), array_agg(told.type ORDER BY payout.id, told.place)
+    SELECT array_agg(payout.id ORDER BY payout.id, event.place), array_agg(event.type ORDER BY payout.id, event.place)
     INTO ids, types
     FROM unnest(known, states_before, statuses_before) AS given (id, state, status)
     JOIN payouts AS payout ON payout.id = given.id
@@ -191,8 +191,8 @@ BEGIN
             AND payout.state::text IS DISTINCT FROM given.state),
         (3, 'payout.failed', payout.status IN ('canceled', 'failed')
             AND payout.status::text IS DISTINCT FROM given.status)
-    ) AS told (place, type, is_so)
-    WHERE told.is_so;
+    ) AS event (place, type, is_so)
+    WHERE event.is_so;
     IF ids IS NOT NULL THEN
         PERFORM events_write(types, array_fill(text 'payout', ARRAY[cardinality(ids)]), ids,
             array_agg(payout.version ORDER BY each.place), ids, array_agg(payout.body ORDER BY each.place))

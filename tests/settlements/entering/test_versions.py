@@ -12,6 +12,7 @@ import pytest
 from checkout_service.settlement_words import EntryKind, MatchState, PayoutStatus
 from checkout_service.settlements.entering import enter
 from tests.conftest import Sql
+from tests.events.written import types, written
 from tests.settlements.entering.reports import (
     NOW,
     PROVIDER,
@@ -156,6 +157,7 @@ def test_a_payout_that_fails_after_it_was_paid_stays_what_it_was_made_of(
 
     row = sql("SELECT status::text, state::text, failure_code, failed_at FROM payouts")[0]
     assert tuple(row) == ("failed", "reconciled", "account_closed", NOW)
+    assert types(sql, "payout") == ["payout.reconciled", "payout.failed"]
 
 
 def test_a_payout_whose_amount_changes_does_not_add_up_any_more(settlements: Settlements, sql: Sql) -> None:
@@ -167,6 +169,8 @@ def test_a_payout_whose_amount_changes_does_not_add_up_any_more(settlements: Set
     row = sql("SELECT state::text, version, reconciled_at FROM payouts")[0]
     assert (row.state, row.reconciled_at) == ("open", None)
     assert row.version > before
+    assert types(sql, "payout") == ["payout.reconciled", "payout.reopened"]
+    assert written(sql, "payout")[-1].body["residue"] == "1.00"
 
 
 def test_the_first_entry_of_an_account_only_becomes_an_earlier_one(settlements: Settlements, sql: Sql) -> None:
