@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from contextlib import suppress
 from io import BytesIO
-from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile, ZipInfo
 
 import pytest
 
@@ -19,7 +19,8 @@ def packed(*members: tuple[str, str | bytes], compression: int = ZIP_DEFLATED) -
     file = BytesIO()
     with ZipFile(file, "w", compression) as archive:
         for name, content in members:
-            archive.writestr(name, content)
+            # Of a fixed moment: what the bytes are is part of a test's name, and each process has to find the same ones.
+            archive.writestr(ZipInfo(name, (2026, 11, 27, 0, 0, 0)), content, compression)
     return file.getvalue()
 
 
