@@ -19,7 +19,7 @@ def packed(*members: tuple[str, str | bytes], compression: int = ZIP_DEFLATED) -
     file = BytesIO()
     with ZipFile(file, "w", compression) as archive:
         for name, content in members:
-            # Of a fixed moment: what the bytes are is part of a test's name, and each process has to find the same ones.
+            # Of a fixed moment: the bytes are part of a test's name, and each process has to find the same ones.
             archive.writestr(ZipInfo(name, (2026, 11, 27, 0, 0, 0)), content, compression)
     return file.getvalue()
 
