@@ -273,7 +273,7 @@ def test_a_text_that_is_the_name_of_a_file_is_not_opened(tmp_path: object) -> No
 
 
 def test_a_bank_s_own_number_is_one_account() -> None:
-    with pytest.raises(UnreadableReportError, match="say its IBAN with --account"):
+    with pytest.raises(UnreadableReportError, match="is no IBAN: name that with --account"):
         read(GERMAN)
     assert read(GERMAN, account="00000000/0000000001")[1][0].account == "00000000/0000000001"
     iban = "DE89370400440532013000"
