@@ -16,12 +16,13 @@ from checkout_service.command_options import Day
 from checkout_service.settings.settlements import SettlementsSettings
 from checkout_service.settlements.command_context import (
     SettlementCommands,
+    note_missing,
     settled,
     shown,
     watched,
     watched_no_more,
 )
-from checkout_service.settlements.fetching import Fetched, fetch_account, fetching, note_missing
+from checkout_service.settlements.fetching import Fetched, fetch_account, fetching
 from checkout_service.settlements.import_cli import import_files
 from checkout_service.settlements.leases import LeaseLostError, LeaseTakenError
 from checkout_service.settlements.persons_cli import accept_file, link_entry, resolve_match, undo_match
@@ -89,10 +90,7 @@ def fetch(since: datetime | None, provider: str | None) -> None:
                     _tell(done)
                     needs_somebody |= bool(done.error or done.held or done.failed)
                 lease.go_on()
-                missing = note_missing(connection, after=settings.missing_after)
-                if missing:
-                    days = settings.missing_after.days
-                    click.echo(f"missing_there: {missing} more, paid for more than {days} days and in no report")
+                note_missing(connection, settings)
         except LeaseTakenError as error:
             click.echo(
                 "Another fetch is at work, or was killed a moment ago: nothing was done. If it was killed, another one "

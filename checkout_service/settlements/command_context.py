@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
@@ -18,6 +19,7 @@ from checkout_service.database.logging_in import why as why_not
 from checkout_service.settings.errors import SettingsError
 from checkout_service.settings.settlements import SettlementsSettings
 from checkout_service.settlements.connecting import SettlementsConnection, connect
+from checkout_service.settlements.missing import find_missing
 from checkout_service.settlements.readers import report_forms
 
 INTERRUPTED: Final = 128 + signal.SIGINT
@@ -118,3 +120,10 @@ def _end(_signal: int, _frame: Any) -> None:
 
 def _first_line(error: psycopg.Error) -> str:
     return shown(str(error.diag.message_primary or error).partition("\n")[0], 300)
+
+
+def note_missing(connection: SettlementsConnection, settings: SettlementsSettings) -> None:
+    """Look for what of ours no report has listed for so long, and say how much is new. Raises psycopg.Error."""
+    days = settings.missing_after.days
+    if missing := find_missing(connection, after_days=days, now=datetime.now(UTC)):
+        click.echo(f"missing_there: {missing} more, paid for more than {days} days and in no report")

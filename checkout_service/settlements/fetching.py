@@ -24,7 +24,6 @@ from checkout_service.settlement_words import EXCEPTIONS, FileState, MatchState
 from checkout_service.settlements.entered import FileOfAnotherError
 from checkout_service.settlements.entering import enter
 from checkout_service.settlements.leases import FETCH, LASTS, Lease, take_lease
-from checkout_service.settlements.missing import find_missing
 from checkout_service.settlements.notices import notices
 from checkout_service.settlements.readers import account_name, fetcher_of
 
@@ -140,11 +139,6 @@ def fetch_account(
         fetched.error = f"the database refused: {error.diag.message_primary or error}"
     fetched.reconciled = _reconciled(connection, provider, since=now)
     return fetched
-
-
-def note_missing(connection: psycopg.Connection[Any], *, after: timedelta) -> int:
-    """Note what of ours no provider has listed for so long (whole days); how many are new. Raises psycopg.Error."""
-    return find_missing(connection, after_days=after.days, now=datetime.now(UTC))
 
 
 def _enter(

@@ -18,6 +18,7 @@ from checkout_service.settlement_words import BANK, EXCEPTIONS, FileState
 from checkout_service.settlements.banks.bookings import plain_account
 from checkout_service.settlements.command_context import (
     by,
+    note_missing,
     operator_option,
     settled,
     shown,
@@ -73,7 +74,7 @@ def import_files(files: tuple[Path, ...], provider: str, account: str, operator:
     if account and (fault := fault_of_subject(account)):
         raise click.UsageError(f"--account: it {fault}.")
     is_good = True
-    with settled() as (_settings, connection):
+    with settled() as (settings, connection):
         for file in files:
             try:
                 entered, payouts = _entered(
@@ -87,6 +88,8 @@ def import_files(files: tuple[Path, ...], provider: str, account: str, operator:
                 watched_no_more()
                 _tell(shown(str(file)), entered, payouts=payouts)
                 is_good &= entered.state is not FileState.HELD
+        if provider != BANK:
+            note_missing(connection, settings)
     if not is_good:
         raise SystemExit(1)
 

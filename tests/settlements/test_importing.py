@@ -15,6 +15,7 @@ from tests.conftest import Sql
 from tests.flower_pages.stack import eventually
 from tests.settlements.banks.samples import DUTCH, PAYOUTS_OF_08
 from tests.settlements.commands import GOOD, Commands, run
+from tests.settlements.entering.reports import payment
 
 __all__ = ["run"]  # a fixture
 
@@ -54,6 +55,17 @@ def test_the_first_line_that_cannot_be_read_is_named_and_nothing_is_there(run: C
         f"{file}: line 4: ['txn_3', 'capture', '1'] is no movement. Nothing of it was entered"
     )
     assert counts(sql) == [0] * len(TABLES)
+
+
+def test_what_of_ours_is_in_no_report_is_looked_for(run: Commands, sql: Sql, file: Path) -> None:
+    payment(sql, provider="acme", captured={"ours_1": "100"})
+    sql("ALTER TABLE captures DISABLE TRIGGER USER")
+    sql("UPDATE captures SET id = uuidv7(interval '-3 days'), created_at = now() - interval '3 days'")
+    sql("ALTER TABLE captures ENABLE TRIGGER USER")
+    done = run("import", str(file), "--provider", "acme", SETTLEMENT_MISSING_AFTER_DAYS="2")
+    assert done.stdout.splitlines()[1:] == ["missing_there: 1 more, paid for more than 2 days and in no report"]
+    again = run("import", str(file), "--provider", "acme", SETTLEMENT_MISSING_AFTER_DAYS="2")
+    assert len(again.stdout.splitlines()) == 1
 
 
 def test_a_bank_s_zip_is_unpacked(run: Commands, sql: Sql, tmp_path: Path) -> None:
