@@ -50,7 +50,7 @@ def test_reports_are_fetched_by_a_timer_and_one_at_a_time() -> None:
     assert "Install" not in service, "the timer alone starts it"
     assert TIMER.stem == unit.stem, "which is whom it starts"
     assert timer["Timer"]["OnCalendar"] == "hourly"
-    # A long one is not broken off by the hour: while it runs, systemd starts no second one. One that hangs ends some time.
+    # A long one is not broken off by the hour: while it runs, no second one begins. One that hangs is ended.
     assert 3600 < int(service["Service"]["TimeoutStartSec"]) < 86400
     hardened = {"NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome"}
     (sender,) = [_unit(unit)["Service"] for unit in UNITS if _process(unit) == "sender"]
