@@ -83,7 +83,7 @@ def test_the_connection_is_bounded_in_utc_and_finds_the_deployments_schema_alone
         found = [connection.execute(f"SHOW {name}".encode()).fetchone() for name in names]
         return [row[0] for row in found if isinstance(row, tuple)]
 
-    assert settings(connections[0]) == ["public", "UTC", "15min", "5min", "checkout-settlements"]
+    assert settings(connections[0]) == ["public", "UTC", "15min", "15min", "checkout-settlements"]
     assert connections[0].autocommit
     url = Secret(run.settings["SETTLEMENTS_DATABASE_URL"])
     with connect(SettlementsSettings(database_url=url, database_pooler="transaction")) as pooled:
