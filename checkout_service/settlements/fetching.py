@@ -121,7 +121,7 @@ def fetch_account(
                     raise report.error
                 if fetched.failed or (since is not None and cursor is not None):
                     _take_cursor_away(report)
-                _enter(connection, report, fetched, operator=operator, progress=progress)
+                _enter(connection, lease, report, fetched, operator=operator, progress=progress)
             except (ProviderError, UnreadableReportError, FileOfAnotherError, psycopg.DataError) as error:
                 away += isinstance(error, ProviderUnavailableError)
                 if away == AWAY or (not isinstance(report, NotFetched) and _is_of_all(error)):
@@ -142,15 +142,26 @@ def fetch_account(
 
 
 def _enter(
-    connection: psycopg.Connection[Any], report: Report, fetched: Fetched, *, operator: str | None, progress: Progress
+    connection: psycopg.Connection[Any],
+    lease: Lease,
+    report: Report,
+    fetched: Fetched,
+    *,
+    operator: str | None,
+    progress: Progress,
 ) -> None:
+    def note(lines: int) -> None:
+        # Pages of a long report take longer than the lease lasts. No transaction is open while it is read.
+        lease.go_on()
+        progress(report.name, lines)
+
     entered = enter(
         connection,
         report,
         provider=fetched.provider,
         account=fetched.account,
         operator=operator,
-        progress=lambda lines: progress(report.name, lines),
+        progress=note,
     )
     if entered.is_known:
         return

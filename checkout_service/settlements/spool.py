@@ -80,7 +80,7 @@ def spooled(
                 write(f"{first}{_written(line, latest)}\n".encode())
             except UnicodeEncodeError:
                 raise UnreadableReportError("has characters that are none", line=line.line) from None
-            if progress is not None and not rows & 1023 and monotonic() - reported_at >= EACH:
+            if progress is not None and monotonic() - reported_at >= EACH:
                 progress(rows)
                 reported_at = monotonic()
         if progress is not None:

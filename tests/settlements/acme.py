@@ -1,8 +1,8 @@
 """A provider of another distribution, whose reports lie in a folder: what a fetch finds there, and how it fails.
 
 Its reports are text. ``payout REF AMOUNT`` says what the lines add up to, each ``REF KIND GROSS FEE`` is one of them,
-all in EUR. ``section REF`` begins lines of a payout that another report lists, by ``listed REF AMOUNT``. A name that
-begins with ``away`` is a provider that does not answer; one that begins with ``slow`` is read for as long as it is
+all in EUR. ``wait SECONDS`` makes the reader wait. ``section REF`` begins lines of a payout that another report lists,
+by ``listed REF AMOUNT``. A name that begins with ``away`` is a provider that does not answer; one that begins with ``slow`` is read for as long as it is
 there.
 """
 
@@ -97,6 +97,9 @@ def _lines(report: Report, file: BinaryIO, account: str) -> Iterator[ReportLine]
                 report.payouts.append(_payout(account, payout, amount))
                 section = ReportSection(account=account, name=payout, of_payout=payout, rule="lines = payout")
                 report.sections.append(section)
+                continue
+            if words[:1] == ["wait"]:
+                sleep(float(words[1]))
                 continue
             if words[:1] == ["section"]:
                 _, payout = words

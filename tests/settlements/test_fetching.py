@@ -54,6 +54,23 @@ def test_an_account_is_fetched_once_in_ten_minutes_and_since_does_not_lift_it(ru
     assert entered(sql) == []
 
 
+def test_a_report_that_is_read_for_long_keeps_its_turn(run: Commands, sql: Sql) -> None:
+    def until() -> datetime:
+        found: datetime = sql("SELECT lease_until FROM settlement_leases")[0].lease_until
+        return found
+
+    payout, *lines = GOOD.splitlines(keepends=True)
+    run.report("a", payout + "".join(f"wait 1.2\n{line}" for line in lines * 2 + [f"{lines[0]}wait 30\n"]))
+    process = run.start("fetch")
+    eventually(lambda: sql("SELECT FROM settlement_leases WHERE lease_until > now()"))
+    begun = until()
+    eventually(lambda: until() - begun > timedelta(seconds=2) or process.poll() is not None, within=15)
+    assert process.poll() is None, process.communicate()
+    assert sql("SELECT count(*) FROM settlement_files")[0].count == 0, "it is being read"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+
+
 def test_two_at_once_are_one_and_the_other_says_so(run: Commands, sql: Sql) -> None:
     slow = run.report("slow")
     first = run.start("fetch")
