@@ -2,8 +2,8 @@
 
 Its reports are text. ``payout REF AMOUNT`` says what the lines add up to, each ``REF KIND GROSS FEE`` is one of them,
 all in EUR. ``wait SECONDS`` makes the reader wait. ``section REF`` begins lines of a payout that another report lists,
-by ``listed REF AMOUNT``. A name that begins with ``away`` is a provider that does not answer; one that begins with ``slow`` is read for as long as it is
-there.
+by ``listed REF AMOUNT``. A name that ends with ``away`` is a provider that does not answer; one that ends with ``slow``
+is read for as long as it is there.
 """
 
 from __future__ import annotations
