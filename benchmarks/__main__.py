@@ -27,6 +27,7 @@ from benchmarks import (
     receive,
     replay,
     settlements,
+    settlements_beside,
     shop,
     soak,
     start,
@@ -53,6 +54,7 @@ FIGURES: dict[str, Callable[..., Report]] = {
     "start": start.run,
     "growth": growth.run,
     "settlements": settlements.run,
+    "settlements_beside": settlements_beside.run,
     "soak": soak.run,
 }
 
