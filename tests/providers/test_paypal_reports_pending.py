@@ -97,10 +97,10 @@ def listed(
 ) -> list[Moved]:
     """A way of so many movements, of which some tell no balance; a cent is changed in one that does."""
     rows, balance = [], Decimal(1000)
-    for _ in range(number):
+    for place in range(number):
         net = Decimal(chance.randint(1, 400) * chance.choice((-1, 1))) * Decimal("0.05")
         balance += net
-        rows.append(Moved(net, balance))
+        rows.append(Moved(net, balance, NOW + timedelta(seconds=place)))
     told = list(range(1, number - 1))
     for place in chance.sample(told, unsure):
         told.remove(place)
@@ -128,7 +128,7 @@ def test_whatever_is_unsure_is_explained_and_a_cent_beside_it_never(
 
 
 def moved(*rows: tuple[int, int | None]) -> list[Moved]:
-    return [Moved(Decimal(net), None if after is None else Decimal(after)) for net, after in rows]
+    return [Moved(Decimal(net), None if after is None else Decimal(after), NOW) for net, after in rows]
 
 
 def test_those_of_a_gap_need_not_be_listed_where_it_is() -> None:
@@ -147,6 +147,36 @@ def test_many_that_are_pending_are_looked_at_for_a_moment_only() -> None:
     for is_in_order in (True, False):
         assert gaps_of(listed(chance, 10_000, 3000, cent=True, is_in_order=is_in_order)) > 0
         assert gaps_of(listed(chance, 1000, MOST_ELSEWHERE, cent=True, is_in_order=is_in_order)) > 0
-    alike = [Moved(Decimal(10), None)] * 300 + [Moved(Decimal(11), None)] * 300
-    assert gaps_of([*alike, *(Moved(Decimal(1), Decimal(1000 * n)) for n in range(30))]) == 29
+    alike = [Moved(Decimal(10), None, NOW)] * 300 + [Moved(Decimal(11), None, NOW)] * 300
+    assert gaps_of([*alike, *(Moved(Decimal(1), Decimal(1000 * n), NOW) for n in range(30))]) == 29
     assert monotonic() - begun < 60
+
+
+def swept(chance: random.Random, number: int) -> list[Moved]:
+    """A way that ends with the balance that it began with, as where each day's is paid out."""
+    rows = listed(chance, number - 1, 0)
+    if rows[0].at > rows[-1].at:
+        rows.reverse()
+    net = Decimal(1000) - (rows[-1].after or Decimal(0))
+    return [*rows, Moved(net, Decimal(1000), NOW + timedelta(days=1))]
+
+
+@given(st.randoms(use_true_random=False), st.integers(6, 40), st.booleans())
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
+def test_what_comes_back_to_its_balance_has_no_gap_in_its_middle_either(
+    chance: random.Random, number: int, is_shuffled: bool
+) -> None:
+    rows = swept(chance, number)
+    place = chance.randrange(2, number - 2)
+    spoiled = {
+        "a cent": [*rows[:place], rows[place]._replace(net=rows[place].net + Decimal("0.01")), *rows[place + 1 :]],
+        "lost": [*rows[:place], *rows[place + 1 :]],
+    }
+    pending = [*rows[:place], rows[place]._replace(after=None), *rows[place + 1 :]]
+    for each in (rows, pending, *spoiled.values()):
+        if is_shuffled:
+            middle = each[1:-1]
+            chance.shuffle(middle)
+            each[1:-1] = middle
+    assert gaps_of(rows) == gaps_of(pending) == 0
+    assert {what: gaps_of(each) for what, each in spoiled.items()} == {"a cent": 1, "lost": 1}

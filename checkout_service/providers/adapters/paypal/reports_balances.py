@@ -2,7 +2,8 @@
 
 Each movement may tell its currency's balance after it, so it goes from one balance to another. Movements without a gap
 are one way through these, in whatever order they are listed: each begins where another one ends, but for the first.
-What is lost, doubled or of another amount leaves one more beginning without an end.
+What is lost, doubled or of another amount leaves one more beginning without an end; where the balance came back to what
+it was, it leaves one way that begins in the middle.
 
 Of some rows nobody can tell whether, or when, they moved the balance: pending ones, say. They explain a gap over which
 the balance changed by just the sum of their nets (``reports_gaps``), and no other.
@@ -58,4 +59,4 @@ class Balances:
 
     def _note(self, line: ReportLine, after: Decimal | None) -> None:
         rows = self._rows.setdefault(line.currency, [])
-        rows.append((Moved(line.net, after), line.kind is EntryKind.RESERVE))
+        rows.append((Moved(line.net, after, line.occurred_at), line.kind is EntryKind.RESERVE))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -28,10 +29,14 @@ MOST_STEPS: Final = 50_000
 
 
 class Moved(NamedTuple):
-    """What a row moves a balance by, and the balance that it left; None where nobody can tell it, or whether it did."""
+    """What a row moves a balance by, and the balance that it left; None where nobody can tell it, or whether it did.
+
+    ``at`` is when it began. It may have moved the balance later.
+    """
 
     net: Decimal
     after: Decimal | None
+    at: datetime
 
     @property
     def before(self) -> Decimal:
@@ -43,7 +48,7 @@ def gaps_of(rows: Sequence[Moved]) -> int:
     """How many gaps the rows of a currency have, as they are listed, where rows without a balance explain not each."""
     gaps = _Gaps(rows)
     if gaps.number == 0:
-        return 0
+        return 0 if gaps.is_one_way(rows) or gaps.is_round(rows) else 1
     closed = _Gaps(rows)
     closed.close_where_they_are(rows)
     found = min(closed, gaps, key=lambda each: each.number)
@@ -68,6 +73,28 @@ class _Gaps:
     def number(self) -> int:
         """How many gaps there are."""
         return max(0, self._beginnings.total() - 1)
+
+    def is_one_way(self, rows: Sequence[Moved]) -> bool:
+        """Whether what has no gap begins with a row that may be the first, or ends with one that may be the last.
+
+        Where all came back to the same balance, a gap in the middle leaves a way that neither begins nor ends there.
+        One of the two is taken for proof: a row that began early may have moved the balance late.
+        """
+        known = [row for row in rows if row.after is not None]
+        if self._beginnings.total() == 0:
+            return True
+        first, last = min(row.at for row in known), max(row.at for row in known)
+        outer = known if known[0].at <= known[-1].at else known[::-1]
+        befores = {outer[0].before, *(row.before for row in known if row.at == first)}
+        afters = {outer[-1].after, *(row.after for row in known if row.at == last)}
+        return any(each in befores for each in +self._beginnings) or any(each in afters for each in +self._ends)
+
+    def is_round(self, rows: Sequence[Moved]) -> bool:
+        """Whether rows that tell no balance lead from its only end to its only beginning."""
+        closed = _Gaps(rows)
+        closed.close_where_they_are(rows)
+        (beginning,) = self._beginnings
+        return closed._beginnings.total() == 0 or any(self._ways_to(beginning))
 
     def close_where_they_are(self, rows: Sequence[Moved]) -> None:
         """Close those that rows explain which are listed there; the list may go on in time, or back."""
