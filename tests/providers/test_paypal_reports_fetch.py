@@ -228,7 +228,7 @@ def test_older_than_three_years_is_not_requested() -> None:
 
 
 def test_pages_are_read_from_one_on_and_all_of_them() -> None:
-    rows = chained(*(info(f"T{number}", "1.00", NOW - timedelta(hours=5, minutes=number)) for number in range(23)))
+    rows = chained(*(info(f"T{number}", "1.00", NOW - timedelta(hours=5, minutes=-number)) for number in range(23)))
     paypal = PayPal(rows)
     paypal.page_size = 5
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import product
 from time import monotonic
@@ -92,6 +92,10 @@ def test_each_excuses_one_gap_and_several_in_a_row_the_gap_that_is_their_sum() -
     assert held(lost)[0].startswith("gaps in the balances in EUR: 1,")
 
 
+def at_once(net: Decimal, after: Decimal | None, at: datetime = NOW) -> Moved:
+    return Moved(net, after, at, at)
+
+
 def listed(
     chance: random.Random, number: int, unsure: int, *, cent: bool = False, is_in_order: bool = True
 ) -> list[Moved]:
@@ -100,7 +104,7 @@ def listed(
     for place in range(number):
         net = Decimal(chance.randint(1, 400) * chance.choice((-1, 1))) * Decimal("0.05")
         balance += net
-        rows.append(Moved(net, balance, NOW + timedelta(seconds=place)))
+        rows.append(at_once(net, balance, NOW + timedelta(seconds=place)))
     told = list(range(1, number - 1))
     for place in chance.sample(told, unsure):
         told.remove(place)
@@ -128,7 +132,7 @@ def test_whatever_is_unsure_is_explained_and_a_cent_beside_it_never(
 
 
 def moved(*rows: tuple[int, int | None]) -> list[Moved]:
-    return [Moved(Decimal(net), None if after is None else Decimal(after), NOW) for net, after in rows]
+    return [at_once(Decimal(net), None if after is None else Decimal(after)) for net, after in rows]
 
 
 def test_those_of_a_gap_need_not_be_listed_where_it_is() -> None:
@@ -147,18 +151,18 @@ def test_many_that_are_pending_are_looked_at_for_a_moment_only() -> None:
     for is_in_order in (True, False):
         assert gaps_of(listed(chance, 10_000, 3000, cent=True, is_in_order=is_in_order)) > 0
         assert gaps_of(listed(chance, 1000, MOST_ELSEWHERE, cent=True, is_in_order=is_in_order)) > 0
-    alike = [Moved(Decimal(10), None, NOW)] * 300 + [Moved(Decimal(11), None, NOW)] * 300
-    assert gaps_of([*alike, *(Moved(Decimal(1), Decimal(1000 * n), NOW) for n in range(30))]) == 29
+    alike = [at_once(Decimal(10), None)] * 300 + [at_once(Decimal(11), None)] * 300
+    assert gaps_of([*alike, *(at_once(Decimal(1), Decimal(1000 * n)) for n in range(30))]) == 29
     assert monotonic() - begun < 60
 
 
 def swept(chance: random.Random, number: int) -> list[Moved]:
     """A way that ends with the balance that it began with, as where each day's is paid out."""
     rows = listed(chance, number - 1, 0)
-    if rows[0].at > rows[-1].at:
+    if rows[0].begun > rows[-1].begun:
         rows.reverse()
     net = Decimal(1000) - (rows[-1].after or Decimal(0))
-    return [*rows, Moved(net, Decimal(1000), NOW + timedelta(days=1))]
+    return [*rows, at_once(net, Decimal(1000), NOW + timedelta(days=1))]
 
 
 @given(st.randoms(use_true_random=False), st.integers(6, 40), st.booleans())
@@ -180,3 +184,12 @@ def test_what_comes_back_to_its_balance_has_no_gap_in_its_middle_either(
             each[1:-1] = middle
     assert gaps_of(rows) == gaps_of(pending) == 0
     assert {what: gaps_of(each) for what, each in spoiled.items()} == {"a cent": 1, "lost": 1}
+
+
+def test_what_began_first_and_moved_the_balance_last_is_no_gap() -> None:
+    """A payment from a bank account takes days, and others come and go meanwhile."""
+    at = NOW - timedelta(days=1)
+    late = info("T0", "40.00", at, updated=at + timedelta(hours=3))
+    others = [info(f"T{n}", f"{n}.00", at + timedelta(minutes=n)) for n in range(1, 6)]
+    found = chained(*others, late)
+    assert held([late, *found[:-1]]) == []

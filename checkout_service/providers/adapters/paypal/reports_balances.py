@@ -12,6 +12,7 @@ the balance changed by just the sum of their nets (``reports_gaps``), and no oth
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 
 from checkout_service.providers.adapters.paypal.reports_gaps import Moved, gaps_of
@@ -34,13 +35,13 @@ class Balances:
         """A row that may have moved the balance, at a time or from a balance that nobody can tell."""
         self._note(line, None)
 
-    def add(self, line: ReportLine, after: Decimal | None) -> None:
-        """A movement, and the balance that it left."""
+    def add(self, line: ReportLine, after: Decimal | None, *, updated: datetime | None = None) -> None:
+        """A movement, the balance that it left, and when its status changed last, where that is told."""
         if after is None:
             self.untold += 1
         else:
             self.compared += 1
-        self._note(line, after)
+        self._note(line, after, updated)
 
     def faults(self) -> Iterator[str]:
         """Currencies whose balances have gaps that no unsure row accounts for.
@@ -57,6 +58,6 @@ class Balances:
         if self.untold and not self.compared:
             yield "no movement tells a balance, as PayPal's do where nothing is filtered: so nothing proves them"
 
-    def _note(self, line: ReportLine, after: Decimal | None) -> None:
-        rows = self._rows.setdefault(line.currency, [])
-        rows.append((Moved(line.net, after, line.occurred_at), line.kind is EntryKind.RESERVE))
+    def _note(self, line: ReportLine, after: Decimal | None, updated: datetime | None = None) -> None:
+        moved = Moved(line.net, after, line.occurred_at, updated or line.occurred_at)
+        self._rows.setdefault(line.currency, []).append((moved, line.kind is EntryKind.RESERVE))

@@ -173,7 +173,7 @@ def _report(window: Window, now: datetime) -> Report:
             # When, since it began, it moved the balance is not known.
             balances.unsure(line)
         else:
-            balances.add(line, after)
+            balances.add(line, after, updated=_updated(info) if info.get("transaction_updated_date") else None)
     report.faults += [f"a status of transactions that nobody knows: {status[:20]}" for status in sorted(unknown)[:20]]
     if doubled:
         report.faults.append(f"movements that are there twice, or cannot be told from another one: {doubled}")

@@ -31,12 +31,13 @@ MOST_STEPS: Final = 50_000
 class Moved(NamedTuple):
     """What a row moves a balance by, and the balance that it left; None where nobody can tell it, or whether it did.
 
-    ``at`` is when it began. It may have moved the balance later.
+    ``begun`` is when it began, and ``updated`` when its status changed last: it moved the balance some time between.
     """
 
     net: Decimal
     after: Decimal | None
-    at: datetime
+    begun: datetime
+    updated: datetime
 
     @property
     def before(self) -> Decimal:
@@ -83,11 +84,14 @@ class _Gaps:
         known = [row for row in rows if row.after is not None]
         if self._beginnings.total() == 0:
             return True
-        first, last = min(row.at for row in known), max(row.at for row in known)
-        outer = known if known[0].at <= known[-1].at else known[::-1]
-        befores = {outer[0].before, *(row.before for row in known if row.at == first)}
-        afters = {outer[-1].after, *(row.after for row in known if row.at == last)}
-        return any(each in befores for each in +self._beginnings) or any(each in afters for each in +self._ends)
+        for times in ([row.begun for row in known], [row.updated for row in known]):
+            first, last = min(times), max(times)
+            for row, time in zip(known, times, strict=True):
+                if time == first and self._beginnings[row.before] > 0:
+                    return True
+                if time == last and row.after is not None and self._ends[row.after] > 0:
+                    return True
+        return False
 
     def is_round(self, rows: Sequence[Moved]) -> bool:
         """Whether rows that tell no balance lead from its only end to its only beginning."""
