@@ -77,7 +77,8 @@ def fetch(since: datetime | None, provider: str | None) -> None:
         if provider is not None:
             if provider not in {*accounts, *faults}:
                 raise click.ClickException(_not_set(provider, settings))
-            accounts, faults = ({name: of[name] for name in of if name == provider} for of in (accounts, faults))
+            accounts = {name: account for name, account in accounts.items() if name == provider}
+            faults = {name: wrong for name, wrong in faults.items() if name == provider}
         elif not accounts and not faults:
             click.echo(NOTHING_SET, err=True)
         begins = _beginning(since, settings)
