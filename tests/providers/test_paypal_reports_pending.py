@@ -105,12 +105,12 @@ def listed(
         net = Decimal(chance.randint(1, 400) * chance.choice((-1, 1))) * Decimal("0.05")
         balance += net
         rows.append(at_once(net, balance, NOW + timedelta(seconds=place)))
-    told = list(range(1, number - 1))
-    for place in chance.sample(told, unsure):
-        told.remove(place)
+    known = list(range(1, number - 1))
+    for place in chance.sample(known, unsure):
+        known.remove(place)
         rows[place] = rows[place]._replace(after=None)
     if cent:
-        place = chance.choice(told)
+        place = chance.choice(known)
         rows[place] = rows[place]._replace(net=rows[place].net + Decimal("0.01"))
     if chance.random() < 0.5:
         rows.reverse()
