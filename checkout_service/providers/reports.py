@@ -103,7 +103,8 @@ class ReportSection:
     is how many lines it says that it has. ``complete`` says that all its lines are here, so that those of an earlier
     file about the same section which are not are gone. ``rule`` says in words what is compared.
 
-    Of a bank's statement ``opening`` are the balances before it, ``since`` and ``until`` its days.
+    Of a bank's statement ``opening`` are the balances before it, ``since`` and ``until`` its days. ``number`` is that
+    which its account gives it, of a statement or of a batch.
     """
 
     account: str
@@ -163,7 +164,9 @@ class FetchContext:
     """What a fetch knows. ``since`` is what the operator named, and goes before ``cursor``.
 
     ``notices`` are names of report files that webhooks told of: anybody may have sent those. ``is_entered`` says
-    whether a report of this name was entered already. ``options`` are those of the ReportForm.
+    whether a report of this name, of the account that is fetched, was entered already; ``has_number`` whether one was,
+    however it came and whatever it is called, that has a section of this account and ``number``. ``options`` are those
+    of the ReportForm.
     """
 
     account: Account
@@ -172,6 +175,7 @@ class FetchContext:
     cursor: str | None
     notices: Sequence[str] = ()
     is_entered: Callable[[str], bool] = lambda _name: False
+    has_number: Callable[[str, int], bool] = lambda _account, _number: False
 
 
 class FetchReports(Protocol):

@@ -7,13 +7,14 @@ and no process that stays gets one.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, Final, Self
 from zoneinfo import ZoneInfo
 
+from checkout_service.settings.errors import SettingsError
 from checkout_service.settings.option_checks import checks_of
 from checkout_service.settings.provider_accounts import Account, AccountForm
 from checkout_service.settings.reader import Reader
@@ -40,12 +41,15 @@ class SettlementsSettings:
     missing_after: timedelta = timedelta(days=MISSING_AFTER)
     """How long money may have been paid until its provider has to list it; whole days."""
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    report_faults: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Of each provider whose account is not among these, since it cannot be used: what is wrong with its settings."""
 
     @classmethod
     def from_environment(cls, reports: Mapping[str, AccountForm] | None = None) -> Self:
-        """Read once, at start; ``reports`` are the settings of the reports of each provider. Raises SettingsError.
+        """Read once, at start; ``reports`` are the settings of the reports of each provider, by who needs them.
 
-        A provider of which nothing is set is left out.
+        A provider of which nothing is set is left out. One whose settings are wrong keeps no other from being used:
+        its faults are ``report_faults``. Raises SettingsError for whatever else is wrong.
         """
         env = _Reader()
         values: dict[str, Any] = {
@@ -55,10 +59,10 @@ class SettlementsSettings:
             "missing_after": timedelta(
                 days=env.number("SETTLEMENT_MISSING_AFTER_DAYS", MISSING_AFTER, most=MOST_DAYS) or 0
             ),
-            "accounts": env.report_accounts(reports or {}),
         }
         env.finish()
-        return cls(**values)
+        accounts, faults = _report_accounts(reports or {})
+        return cls(**values, accounts=accounts, report_faults=faults)
 
 
 def has_settlements() -> bool:
@@ -77,20 +81,34 @@ def time_zone(env: Reader) -> str:
     return name
 
 
+def _report_accounts(forms: Mapping[str, AccountForm]) -> tuple[dict[str, Account], dict[str, Sequence[str]]]:
+    """The account of each provider of whose options one is set; of those that cannot be used, what is wrong."""
+    accounts: dict[str, Account] = {}
+    faults: dict[str, Sequence[str]] = {}
+    for name, form in forms.items():
+        # Each by a reader of its own, so that it is known whose fault it is.
+        env = _Reader()
+        try:
+            account = env.report_account(name, form)
+            env.finish()
+        except SettingsError as error:
+            faults[name] = str(error).splitlines()
+        else:
+            if account is not None:
+                accounts[name] = account
+    return accounts, faults
+
+
 class _Reader(Reader):
     """Reads the settings of reports, as those of providers' accounts are read."""
 
-    def report_accounts(self, forms: Mapping[str, AccountForm]) -> dict[str, Account]:
-        """The account of each provider of whose options one is set; what such a name leads to nowhere is a fault."""
-        known = {
-            f"{name}_{option}".upper() for name, form in forms.items() for option in (*form.needed, *form.optional)
-        }
+    def report_account(self, name: str, form: AccountForm) -> Account | None:
+        """The account of a provider, None where none of its options is set; a name that leads nowhere is a fault."""
+        known = {f"{name}_{option}".upper() for option in (*form.needed, *form.optional)}
         for given in sorted(os.environ):
-            provider, part, _ = given.partition(_PART)
-            if part and provider.lower() in forms and given not in known:
-                names = ", ".join(sorted(each for each in known if each.startswith(f"{provider}{_PART}")))
-                self.refuse(given, f"is no setting; of these reports there are {names}")
-        return {name: self._report_account(name, form) for name, form in forms.items() if self._is_given(name, form)}
+            if given.partition(_PART)[0].lower() == name and _PART in given and given not in known:
+                self.refuse(given, f"is no setting; of these reports there are {', '.join(sorted(known))}")
+        return self._report_account(name, form) if self._is_given(name, form) else None
 
     def _is_given(self, name: str, form: AccountForm) -> bool:
         return any(self._env.str(f"{name}_{option}".upper(), "") for option in (*form.needed, *form.optional))

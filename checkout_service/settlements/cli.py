@@ -26,6 +26,7 @@ from checkout_service.settlements.fetching import Fetched, fetch_account, fetchi
 from checkout_service.settlements.import_cli import import_files
 from checkout_service.settlements.leases import LeaseLostError, LeaseTakenError
 from checkout_service.settlements.persons_cli import accept_file, link_entry, resolve_match, undo_match
+from checkout_service.settlements.presenting import number_of
 from checkout_service.settlements.show_cli import list_exceptions, show_fees, show_payout
 
 NOTHING_SET: Final = (
@@ -71,16 +72,21 @@ def fetch(since: datetime | None, provider: str | None) -> None:
     Exits with 1 where a provider could not be fetched, or a file does not prove itself: each is named, and the others
     were fetched all the same.
     """
-    with settled() as (settings, connection):
-        accounts = settings.accounts
+    with settled(fetches=True) as (settings, connection):
+        accounts, faults = settings.accounts, settings.report_faults
         if provider is not None:
-            if provider not in accounts:
+            if provider not in {*accounts, *faults}:
                 raise click.ClickException(_not_set(provider, settings))
-            accounts = {provider: accounts[provider]}
-        elif not accounts:
+            accounts = {name: account for name, account in accounts.items() if name == provider}
+            faults = {name: wrong for name, wrong in faults.items() if name == provider}
+        elif not accounts and not faults:
             click.echo(NOTHING_SET, err=True)
         begins = _beginning(since, settings)
-        needs_somebody = False
+        needs_somebody = bool(faults)
+        for name, wrong in faults.items():
+            click.echo(f"{name}: not fetched, since its settings cannot be used:", err=True)
+            for fault in wrong:
+                click.echo(f"  {shown(fault, 1000)}", err=True)
         try:
             with fetching(connection) as lease:
                 for name, account in accounts.items():
@@ -133,7 +139,8 @@ def _tell(done: Fetched) -> None:
         return
     kinds = "".join(f", {count} {state.value}" for state, count in sorted(done.by_state.items()))
     gone = f", {done.withdrawn} withdrawn" if done.withdrawn else ""
-    click.echo(f"{name}: {done.files} files, {done.new} new entries{gone}, {done.reconciled} payouts reconciled{kinds}")
+    files, entries = number_of(done.files, "file"), number_of(done.new, "new entry", "new entries")
+    click.echo(f"{name}: {files}, {entries}{gone}, {number_of(done.reconciled, 'payout')} reconciled{kinds}")
     for file, file_id in done.held:
         click.echo(f"{name}: held: {shown(file)} ({file_id}): checkout settlements exceptions --kind held", err=True)
     for report, words in done.failed:

@@ -20,6 +20,7 @@ from checkout_service.settings.errors import SettingsError
 from checkout_service.settings.settlements import SettlementsSettings
 from checkout_service.settlements.connecting import SettlementsConnection, connect
 from checkout_service.settlements.missing import find_missing
+from checkout_service.settlements.presenting import number_of
 from checkout_service.settlements.readers import report_forms
 
 INTERRUPTED: Final = 128 + signal.SIGINT
@@ -48,10 +49,13 @@ class SettlementCommands(click.Group):
 
 
 @contextmanager
-def settled() -> Iterator[tuple[SettlementsSettings, SettlementsConnection]]:
-    """The settings, and a connection that ends with the block. Raises ClickException for whatever is wrong there."""
+def settled(*, fetches: bool = False) -> Iterator[tuple[SettlementsSettings, SettlementsConnection]]:
+    """The settings, and a connection that ends with the block. Raises ClickException for whatever is wrong there.
+
+    Only who ``fetches`` reads the settings of reports: whatever is wrong with them stops nobody else.
+    """
     try:
-        settings = SettlementsSettings.from_environment(report_forms())
+        settings = SettlementsSettings.from_environment(report_forms() if fetches else None)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
     try:
@@ -99,7 +103,7 @@ def because(why: str) -> str:
 def watched(name: str, lines: int) -> None:
     """Show at a terminal how far a report is read; nobody else wants to know."""
     if sys.stderr.isatty():
-        click.echo(f"\r{shown(name)}: {lines} lines read", nl=False, err=True)
+        click.echo(f"\r{shown(name)}: {number_of(lines, 'line')} read", nl=False, err=True)
 
 
 def watched_no_more() -> None:
@@ -126,4 +130,4 @@ def note_missing(connection: SettlementsConnection, settings: SettlementsSetting
     """Look for what of ours no report has listed for so long, and say how much is new. Raises psycopg.Error."""
     days = settings.missing_after.days
     if missing := find_missing(connection, after_days=days, now=datetime.now(UTC)):
-        click.echo(f"missing_there: {missing} more, paid for more than {days} days and in no report")
+        click.echo(f"missing_there: {missing} more, paid for more than {number_of(days, 'day')} and in no report")

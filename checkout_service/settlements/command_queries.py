@@ -12,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from checkout_service.command_options import kept
 from checkout_service.settlement_words import BANK, EXCEPTIONS, EntryKind, FileState, MatchState
@@ -56,9 +57,13 @@ def held_files(
     return _all(connection, _HELD, values)
 
 
-def files_called(connection: psycopg.Connection[Any], name: str, *, provider: str | None = None) -> Sequence[Row]:
-    """The newest files of this name, those that are held before all others."""
-    return _all(connection, _FILES_CALLED, {"name": name, "provider": provider, "limit": FEW})
+def files_called(
+    connection: psycopg.Connection[Any], name: str, *, provider: str | None = None, account: str | None = None
+) -> Sequence[Row]:
+    """The newest files of this name, those that are held before all others; ``account`` is one that they are about."""
+    section = None if account is None else Jsonb([{"account": kept(account)}])
+    values = {"name": name, "provider": provider, "account": account, "section": section, "limit": FEW}
+    return _all(connection, _FILES_CALLED, values)
 
 
 def file_of(connection: psycopg.Connection[Any], file_id: UUID) -> Row | None:
@@ -176,7 +181,10 @@ ORDER BY match.id DESC LIMIT %(limit)s
 
 _FILE_COLUMNS: Final = """
     id, provider, account, name, form, rows, state::text AS state, residues, faults, created_at, entered_at,
-    accepted_by, accepted_why
+    accepted_by, accepted_why, ARRAY(
+        SELECT DISTINCT section ->> 'account' FROM jsonb_array_elements(sections) AS section
+        WHERE section ->> 'account' <> '' ORDER BY 1 LIMIT 3
+    ) AS accounts
 """
 
 _HELD: Final = f"""
@@ -189,6 +197,7 @@ ORDER BY id DESC LIMIT %(limit)s
 _FILES_CALLED: Final = f"""
 SELECT {_FILE_COLUMNS} FROM settlement_files
 WHERE name = %(name)s AND (%(provider)s::text IS NULL OR provider = %(provider)s)
+    AND (%(account)s::text IS NULL OR account = %(account)s OR sections @> %(section)s::jsonb)
 ORDER BY state = 'held' DESC, id DESC LIMIT %(limit)s
 """  # noqa: S608 (our own parts)
 

@@ -7,7 +7,7 @@ cannot be read no later one; how far the fetch came is kept up to before it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from checkout_service.providers.base import Decline, ProviderError, ProviderRefusedError, ProviderUnavailableError
 from checkout_service.providers.registry import ProviderSpecError
@@ -110,7 +111,8 @@ def fetch_account(
         since=since,
         cursor=cursor,
         notices=notices(connection, provider=provider, now=now, fetched_at=fetched_at),
-        is_entered=lambda file: _is_entered(connection, provider, file),
+        is_entered=lambda file: _is_entered(connection, provider, name, file),
+        has_number=lambda of, number: _has_number(connection, provider, of, number),
     )
     try:
         away = 0
@@ -205,9 +207,15 @@ def _next_turn(connection: psycopg.Connection[Any], provider: str, account: str)
     return begun.astimezone(UTC) + EVERY
 
 
-def _is_entered(connection: psycopg.Connection[Any], provider: str, name: str) -> bool:
-    values: Mapping[str, Any] = {"provider": provider, "name": name, "state": FileState.ENTERED.value}
+def _is_entered(connection: psycopg.Connection[Any], provider: str, account: str, name: str) -> bool:
+    values = {"provider": provider, "account": account, "name": name, "state": FileState.ENTERED.value}
     return connection.execute(_IS_ENTERED, values).fetchone() is not None
+
+
+def _has_number(connection: psycopg.Connection[Any], provider: str, account: str, number: int) -> bool:
+    sections = Jsonb([{"account": account, "number": number}])
+    values = {"provider": provider, "sections": sections, "state": FileState.ENTERED.value}
+    return connection.execute(_HAS_NUMBER, values).fetchone() is not None
 
 
 def _reconciled(connection: psycopg.Connection[Any], provider: str, *, since: datetime) -> int:
@@ -229,7 +237,14 @@ SELECT fetched_at FROM settlement_accounts WHERE provider = %(provider)s AND acc
 
 _IS_ENTERED: Final = """
 SELECT FROM settlement_files
-WHERE provider = %(provider)s AND name = %(name)s AND state = %(state)s::settlement_file_state LIMIT 1
+WHERE provider = %(provider)s AND account = %(account)s AND name = %(name)s AND state = %(state)s::settlement_file_state
+LIMIT 1
+"""
+
+# What the file itself says: one that somebody imported has the name that they gave it, and perhaps an account.
+_HAS_NUMBER: Final = """
+SELECT FROM settlement_files
+WHERE provider = %(provider)s AND state = %(state)s::settlement_file_state AND sections @> %(sections)s LIMIT 1
 """
 
 _RECONCILED: Final = """

@@ -28,7 +28,7 @@ from checkout_service.settlements.command_context import (
 from checkout_service.settlements.connecting import SettlementsConnection
 from checkout_service.settlements.entered import Entered, FileOfAnotherError
 from checkout_service.settlements.entering import enter
-from checkout_service.settlements.presenting import residue_line
+from checkout_service.settlements.presenting import number_of, residue_line
 from checkout_service.settlements.readers import NoReportsError, reader_of
 from checkout_service.spellings import fault_of_subject
 
@@ -152,11 +152,12 @@ def _tell(name: str, entered: Entered, *, payouts: int) -> None:
         click.echo(f"{name}: {how} ({entered.file_id}); nothing changed")
     elif entered.state is FileState.ENTERED:
         gone = f", {entered.withdrawn} withdrawn" if entered.withdrawn else ""
-        gone += f", {payouts} payouts" if payouts else ""
+        gone += f", {number_of(payouts, 'payout')}" if payouts else ""
         kinds = "".join(
             f", {count} {state.value}" for state, count in sorted(entered.by_state.items()) if state in EXCEPTIONS
         )
-        click.echo(f"{name}: entered: {entered.rows} lines, {entered.new} new, {entered.known} known{gone}{kinds}")
+        lines = number_of(entered.rows, "line")
+        click.echo(f"{name}: entered: {lines}, {entered.new} new, {entered.known} known{gone}{kinds}")
     if entered.state is FileState.HELD:
         click.echo(
             f"{name}: held ({entered.file_id}): it does not prove itself, and nothing of it is entered.", err=True

@@ -12,7 +12,7 @@ from checkout_service.command_options import kept
 from checkout_service.settlements.command_context import shown
 from checkout_service.settlements.command_queries import Row, entries_naming, payout_of, payouts_called
 from checkout_service.settlements.connecting import SettlementsConnection
-from checkout_service.settlements.presenting import amount
+from checkout_service.settlements.presenting import amount, number_of
 from checkout_service.spellings import parse_id
 
 provider_option: Final = click.option("--provider", help="Whose payout it is, where several have this name.")
@@ -30,8 +30,9 @@ def payout_named(
     found = found or payouts_called(connection, name, provider=provider, account=account)
     if not found:
         waiting = "".join(
-            f" {row['entries']} entries of {row['provider']} {shown(row['account'])}".rstrip()
-            + " name it, and no report has listed it: import the one that lists payouts, or fetch."
+            f" {number_of(row['entries'], 'entry', 'entries')} of {row['provider']} {shown(row['account'])}".rstrip()
+            + f" {'names' if row['entries'] == 1 else 'name'} it, and no report has listed it: import the one that "
+            "lists payouts, or fetch."
             for row in entries_naming(connection, name)
         )
         raise click.ClickException(f"No payout has this id or name.{waiting}")

@@ -33,8 +33,9 @@ def notices(
     is among the first once in a while.
 
     ``fetched_at`` is when the last fetch began, before the one that is beginning; None where there was none. A report
-    that is here is named if a webhook told of it since then, for it may have been made anew; any other one for some
-    days. ``connection`` is one of the role of settlements. Raises psycopg.Error.
+    that is here, by its name or by its merchant account and batch, is named if a webhook told of it since then, for it
+    may have been made anew; any other one for some days. ``connection`` is one of the role of settlements. Raises
+    psycopg.Error.
     """
     if provider != PROVIDER:
         return ()
@@ -49,9 +50,20 @@ def notices(
     return [*verified, *others[begin:], *others[:begin]]
 
 
+# Files that somebody imported have other names: what batches they have they say themselves.
 _NOTICES: Final = """
-SELECT notice.name, notice.is_verified FROM settlement_notices(%(since)s, %(most)s) AS notice
-WHERE notice.received_at >= %(begun)s OR NOT EXISTS (
-    SELECT FROM settlement_files WHERE provider = %(provider)s AND name = notice.name)
+WITH known AS MATERIALIZED (
+    SELECT section.account, section.number
+    FROM settlement_files AS file, jsonb_to_recordset(file.sections) AS section (account text, number bigint)
+    WHERE file.provider = %(provider)s AND section.number IS NOT NULL
+), named AS MATERIALIZED (
+    SELECT notice.*, split_part(notice.name, '/', 1) AS account,
+        substring(notice.name FROM '/settlement_detail_report_batch_([0-9]{1,9})(?:[._-]|$)')::bigint AS number
+    FROM settlement_notices(%(since)s, %(most)s) AS notice
+)
+SELECT notice.name, notice.is_verified FROM named AS notice
+WHERE notice.received_at >= %(begun)s OR NOT (
+    EXISTS (SELECT FROM settlement_files WHERE provider = %(provider)s AND name = notice.name)
+    OR EXISTS (SELECT FROM known WHERE known.account = notice.account AND known.number = notice.number))
 ORDER BY notice.is_verified DESC, notice.received_at DESC
 """

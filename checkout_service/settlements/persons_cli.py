@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import click
@@ -14,7 +15,7 @@ from checkout_service.settlements.connecting import SettlementsConnection
 from checkout_service.settlements.entered import NotHeldError, UnenterableError, UnknownFileError
 from checkout_service.settlements.entering import accept
 from checkout_service.settlements.naming import account_option, payout_named, provider_option
-from checkout_service.settlements.presenting import residue_line, stored_residue
+from checkout_service.settlements.presenting import moment, number_of, residue_line, stored_residue
 from checkout_service.settlements.settling import (
     LinkedAlreadyError,
     NoExceptionError,
@@ -44,9 +45,12 @@ _NO_MATCH = "No match has this id: `checkout settlements exceptions` lists those
     help="Enter it with its residue: what was found less what is expected. Without this the residue is shown alone.",
 )
 @click.option("--provider", help="Whose file it is, where several have this name.")
+@click.option("--account", help="The account that it is about, where files of several have this name.")
 @click.option("--why", help="Why, in your own words, for the audit: needed with --residue.")
 @operator_option
-def accept_file(file: str, residue: bool, provider: str | None, why: str | None, operator: str | None) -> None:
+def accept_file(
+    file: str, residue: bool, provider: str | None, account: str | None, why: str | None, operator: str | None
+) -> None:
     """Enter a held file as it is: you have seen what does not add up, and say why it is right all the same.
 
     FILE is its name without its folder, or its id. Without --residue it only shows what does not add up, and changes
@@ -55,7 +59,7 @@ def accept_file(file: str, residue: bool, provider: str | None, why: str | None,
     """
     reason = because(why or "") if residue else ""
     with settled() as (_settings, connection):
-        found = _held(connection, file, provider)
+        found = _held(connection, file, provider, account)
         if not residue:
             _show_residue(found)
             click.echo("Nothing was done: add --residue and --why to enter it as it is.", err=True)
@@ -72,7 +76,8 @@ def accept_file(file: str, residue: bool, provider: str | None, why: str | None,
     kinds = "".join(
         f", {count} {state.value}" for state, count in sorted(entered.by_state.items()) if state in EXCEPTIONS
     )
-    click.echo(f"{shown(found['name'])}: accepted: {entered.rows} lines, {entered.new} new entries{kinds}")
+    entries = number_of(entered.new, "new entry", "new entries")
+    click.echo(f"{shown(found['name'])}: accepted: {number_of(entered.rows, 'line')}, {entries}{kinds}")
     for each in entered.residues:
         click.echo(f"  {residue_line(each)}")
     if any(each.expected is None for each in entered.residues):
@@ -188,21 +193,33 @@ def link_entry(
     click.echo(f"{entry_id}: linked with {shown(found['payout_ref'])} ({found['id']})")
 
 
-def _held(connection: SettlementsConnection, named: str, provider: str | None) -> Row:
+def _held(connection: SettlementsConnection, named: str, provider: str | None, account: str | None) -> Row:
     """The held file of this id or name. Raises ClickException where there is none, or more than one."""
     try:
         found = [row for row in [file_of(connection, parse_id(named))] if row]
     except ValueError:
-        found = list(files_called(connection, kept(named), provider=provider))
+        found = list(files_called(connection, kept(named), provider=provider, account=account))
     if not found:
         raise click.ClickException("No file has this name or id: `checkout settlements exceptions --kind held`.")
     held = [row for row in found if row["state"] == FileState.HELD.value]
-    if not held:
+    if not held and len(found) == 1:
         raise click.ClickException(f"It is not held: it is {found[0]['state']}.")
+    if not held:
+        raise click.ClickException(f"No file of this name is held:{_named(found)}")
     if len(held) > 1:
-        names = "".join(f"\n  {row['id']}  {row['provider']} {shown(row['account'])}" for row in held)
-        raise click.ClickException(f"Several held files have this name; name one by its id:{names}")
+        raise click.ClickException(
+            f"Several held files have this name; name one by its id, or --provider and --account:{_named(held)}"
+        )
     return held[0]
+
+
+def _named(files: Sequence[Row]) -> str:
+    """Files a line each, by what tells them apart: id, provider, what they are about, state, and when they came."""
+    return "".join(
+        f"\n  {row['id']}  {row['provider']} {shown(', '.join(row['accounts']) or row['account'])}".rstrip()
+        + f"  {row['state']}, {number_of(row['rows'], 'line')}, read {moment(row['created_at'])}"
+        for row in files
+    )
 
 
 def _show_residue(row: Row) -> None:

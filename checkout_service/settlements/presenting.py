@@ -17,6 +17,11 @@ def amount(value: Decimal | None, currency: str | None) -> str:
     return "" if value is None else f"{show_exactly(value, currency or '')} {currency or ''}".rstrip()
 
 
+def number_of(count: int, one: str, several: str = "") -> str:
+    """So many of them in words: ``1 line``, ``2 lines``; ``several`` is their name where it is not with an s."""
+    return f"{count} {one if count == 1 else several or f'{one}s'}"
+
+
 def difference(value: Decimal, currency: str) -> str:
     """What was found less what is expected, with its sign: ``+1.00``, ``-0.01``; of rows, where no currency is."""
     if not currency:
@@ -47,7 +52,8 @@ def residue_of(stored: Mapping[str, Any]) -> str:
     expected, found = _number(stored.get("expected")), _number(stored.get("found")) or Decimal(0)
     if expected is None:
         return f"{amount(found, currency)}, of which nothing was known,"
-    return f"{difference(found - expected, currency)} {currency or 'rows'}"
+    between = found - expected
+    return f"{difference(between, currency)} {currency or ('row' if abs(between) == 1 else 'rows')}"
 
 
 def stored_residue(stored: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ from checkout_service.settlements.command_queries import (
     parts_of,
 )
 from checkout_service.settlements.naming import account_option, payout_named
-from checkout_service.settlements.presenting import amount, difference, moment, residue_of, stored_residue
+from checkout_service.settlements.presenting import amount, difference, moment, number_of, residue_of, stored_residue
 from checkout_service.settlements.remedies import HELD, REMEDIES, remedy_of
 
 KINDS: Final = (*(state.value for state in EXCEPTIONS), HELD)
@@ -133,7 +133,7 @@ def show_fees(month: date | None, provider: str | None, as_json: bool) -> None:
             click.echo(json.dumps({**_exactly(row), "timezone": settings.timezone}, default=_plain))
         return
     for row in rows:
-        of = f"of {row['entries']} entries"
+        of = f"of {number_of(row['entries'], 'entry', 'entries')}"
         click.echo(f"{row['month']}  {row['provider']:12}  {amount(row['fees'], row['currency']):>20}  {of}")
     if not rows:
         click.echo("No fees match.", err=True)
@@ -197,9 +197,9 @@ def _file(row: Row, *, is_itemized: bool) -> str:
     if not row["entries"]:
         brought = "lists it"
     elif is_itemized:
-        brought = f"{row['entries']} entries"
+        brought = number_of(row["entries"], "entry", "entries")
     else:
-        brought = f"its own line of {row['rows']} lines"
+        brought = f"its own line of {number_of(row['rows'], 'line')}"
     proof = f"  proof: {rules}" if row["entries"] else ""
     return f"{row['id']}  {shown(row['name'])}  {shown(row['form'])}  {brought}{proof}{accepted}"
 
@@ -230,7 +230,7 @@ def _exception(row: Row) -> str:
 
 def _held_lines(row: Row) -> Iterator[str]:
     named = f"{row['provider']} {shown(row['account'])}".rstrip()
-    yield f"file {row['id']}  {HELD:13}  {named}  {shown(row['name'])}, {row['rows']} lines"
+    yield f"file {row['id']}  {HELD:13}  {named}  {shown(row['name'])}, {number_of(row['rows'], 'line')}"
     for residue in row["residues"][:FEW]:
         yield f"    {stored_residue(residue)}"
     for fault in row["faults"][:FEW]:

@@ -39,17 +39,17 @@ _NUMBER: Final = """
 
 _FAULTS: Final = """
     WITH own AS NOT MATERIALIZED (SELECT * FROM settlement_lines WHERE file_id = %(file)s)
-    (SELECT format('%%s lines are named as another one is, the first is %%s in line %%s',
+    (SELECT format('lines that are named as another one is: %%s, the first is %%s in line %%s',
         count(*), (array_agg(several.entry_ref ORDER BY several.line))[1], min(several.line))
     FROM (
         SELECT entry_ref, max(line) AS line FROM own WHERE NOT is_made
         GROUP BY account, entry_ref HAVING count(*) > 1
     ) AS several HAVING count(*) > 0)
     UNION ALL
-    (SELECT format('the net of %%s lines is not gross less fee, the first is line %%s', count(*), min(line))
+    (SELECT format('lines whose net is not gross less fee: %%s, the first is line %%s', count(*), min(line))
     FROM own WHERE net <> gross - fee HAVING count(*) > 0)
     UNION ALL
-    (SELECT format('%%s lines are of a section that the file does not have, the first is line %%s', count(*), min(line))
+    (SELECT format('sections of lines that the file does not have: %%s, the first in line %%s', count(*), min(line))
     FROM (SELECT account, section, min(line) AS line FROM own GROUP BY account, section) AS own
     WHERE NOT EXISTS (
         SELECT FROM jsonb_to_recordset(%(sections)s::jsonb) AS section (account text, name text)

@@ -53,6 +53,8 @@ class Fetching:
         self.server = server
         self.cursor: str | None = None
         self.entered: list[str] = []
+        self.imported: list[tuple[str, int]] = []
+        """Batches of files that somebody imported, whatever their names."""
         self.failed: dict[str, str] = {}
 
     def fetch(self, *notices: str, **how: Any) -> list[str]:
@@ -65,6 +67,7 @@ class Fetching:
             cursor=self.cursor,
             notices=notices,
             is_entered=lambda name: name in self.entered,
+            has_number=self.has_number,
         )
         read = []
         self.failed.clear()
@@ -77,6 +80,12 @@ class Fetching:
             self.entered.append(report.name)
             self.cursor = report.cursor or self.cursor
         return read
+
+    def has_number(self, account: str, number: int) -> bool:
+        prefix = name(number, account).removesuffix(".csv")
+        return (account, number) in self.imported or any(
+            each == f"{prefix}.csv" or each.startswith(f"{prefix}_") for each in self.entered
+        )
 
     def numbers(self) -> list[str]:
         return [each.rpartition("_")[2].removesuffix(".csv") for each in self.server.paths]
@@ -103,7 +112,9 @@ def test_no_batch_is_skipped_and_one_that_is_missing_is_named(server: ReportServ
     """The later ones are fetched, once each; the missing one is looked for until it is there."""
     put(server, 41, 43, 44)
     fetching = Fetching(server, reports_first_batch="41")
-    with pytest.raises(ProviderRefusedError, match=f"no report of batch 42 of {SHOP}, while a later one is there"):
+    with pytest.raises(
+        ProviderRefusedError, match=f"no report of batch 42 of {SHOP} was entered, while a later one is there"
+    ):
         fetching.fetch()
     assert fetching.entered == [name(41), name(43), name(44)]
 
@@ -117,6 +128,30 @@ def test_no_batch_is_skipped_and_one_that_is_missing_is_named(server: ReportServ
     put(server, 42)
     assert fetching.fetch() == [name(42)]
     assert json.loads(fetching.cursor or "") == {SHOP: {"last": 45, "beyond": []}}
+
+
+def test_a_missing_batch_that_somebody_imported_is_missing_no_more(server: ReportServer) -> None:
+    put(server, 41, 43)
+    fetching = Fetching(server, reports_first_batch="41")
+    with pytest.raises(ProviderRefusedError, match="import it"):
+        fetching.fetch()
+
+    fetching.imported = [(POS, 42)]
+    with pytest.raises(ProviderRefusedError, match=f"batch 42 of {SHOP}"):
+        fetching.fetch()
+    fetching.imported = [(SHOP, 42)]
+    assert fetching.fetch() == []
+    assert fetching.numbers() == ["44", "45", "46"]
+    put(server, 44)
+    assert fetching.fetch() == [name(44)]
+    assert json.loads(fetching.cursor or "") == {SHOP: {"last": 44, "beyond": []}}, "and it stays so"
+
+
+def test_what_somebody_imported_counts_among_what_is_entered(server: ReportServer) -> None:
+    put(server, *range(41, 47))
+    fetching = Fetching(server)
+    fetching.imported = [(SHOP, number) for number in range(41, 47)]
+    assert len(fetching.fetch(*[name(number) for number in range(41, 47)])) == MOST_AGAIN
 
 
 def test_a_setting_steps_over_what_will_never_be_there(server: ReportServer) -> None:

@@ -34,10 +34,16 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def faults() -> list[str]:
-    with pytest.raises(SettingsError) as caught:
-        SettlementsSettings.from_environment(FORMS)
-    assert "hidden" not in str(caught.value)
-    return str(caught.value).splitlines()
+    """What is wrong, with all or with the settings of one provider."""
+    try:
+        settings = SettlementsSettings.from_environment(FORMS)
+    except SettingsError as error:
+        found = str(error).splitlines()
+    else:
+        assert not settings.accounts.keys() & settings.report_faults.keys()
+        found = [fault for faults in settings.report_faults.values() for fault in faults]
+    assert "hidden" not in str(found)
+    return found
 
 
 def test_its_address_alone_is_needed(environment: pytest.MonkeyPatch) -> None:
@@ -92,11 +98,24 @@ def test_what_is_wrong_is_named_and_not_shown(
 
 def test_each_fault_is_reported_at_once(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("SETTLEMENTS_TIMEZONE", "Nowhere")
-    environment.setenv("OTHER_REPORTS_USER", "hidden")
+    environment.setenv("SETTLEMENT_MISSING_AFTER_DAYS", "0")
     assert [fault.partition(":")[0] for fault in sorted(faults())] == [
-        "OTHER_REPORTS_PASSWORD",
         "SETTLEMENTS_TIMEZONE",
+        "SETTLEMENT_MISSING_AFTER_DAYS",
     ]
+
+
+def test_the_reports_of_one_provider_that_are_set_up_wrongly_keep_no_other(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("OTHER_REPORTS_USER", "hidden")
+    environment.setenv("OTHER_REPORTS_TOKEN", "hidden")
+    environment.setenv("ACME_REPORTS_KEY", "rk_hidden")
+    settings = SettlementsSettings.from_environment(FORMS)
+    assert settings.accounts.keys() == {"acme"}
+    assert {
+        name: sorted(fault.partition(":")[0] for fault in found) for name, found in settings.report_faults.items()
+    } == {"other": ["OTHER_REPORTS_PASSWORD", "OTHER_REPORTS_TOKEN"]}
+    alone = SettlementsSettings.from_environment()
+    assert (alone.accounts, alone.report_faults) == ({}, {}), "who fetches nothing needs none of them"
 
 
 def test_the_web_knows_the_zone_and_nothing_of_reports(environment: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def test_what_is_new_is_entered_and_what_is_known_says_nothing(run: Commands, sq
     run.report("a")
     first = run("fetch")
     assert (first.returncode, first.stderr) == (0, "")
-    assert first.stdout == "acme: 1 files, 2 new entries, 0 payouts reconciled, 1 unknown_here, 1 unowned_fee\n"
+    assert first.stdout == "acme: 1 file, 2 new entries, 0 payouts reconciled, 1 unknown_here, 1 unowned_fee\n"
     assert entered(sql) == ["txn_1", "txn_2"]
 
     again(sql)
@@ -40,7 +40,7 @@ def test_what_is_new_is_entered_and_what_is_known_says_nothing(run: Commands, sq
 
     run.report("b", SECOND)
     again(sql)
-    assert run("fetch").stdout.startswith("acme: 1 files, 2 new entries")
+    assert run("fetch").stdout.startswith("acme: 1 file, 2 new entries")
     assert sql("SELECT cursor FROM settlement_accounts WHERE cursor IS NOT NULL") == [("b",)]
 
 
@@ -127,7 +127,7 @@ def test_one_provider_that_is_away_keeps_no_other_and_no_earlier_report(run: Com
     run.report("b-away")
     done = run("fetch")
     assert done.returncode == 1
-    assert done.stdout.startswith("acme: 1 files, 2 new entries")
+    assert done.stdout.startswith("acme: 1 file, 2 new entries")
     assert done.stderr == "acme: ended: acme does not answer\n"
     assert entered(sql) == ["txn_1", "txn_2"]
 

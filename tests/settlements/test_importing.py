@@ -37,7 +37,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_file_is_entered_and_the_same_again_says_so(run: Commands, sql: Sql, file: Path) -> None:
     first = run("import", str(file), "--provider", "acme")
     assert (first.returncode, first.stderr) == (0, "")
-    assert first.stdout == f"{file}: entered: 2 lines, 2 new, 0 known, 1 payouts, 1 unknown_here, 1 unowned_fee\n"
+    assert first.stdout == f"{file}: entered: 2 lines, 2 new, 0 known, 1 payout, 1 unknown_here, 1 unowned_fee\n"
     before = counts(sql)
     assert before[2:4] == [2, 1]
 
@@ -217,9 +217,29 @@ def test_a_name_that_several_held_files_have_needs_an_id(run: Commands, sql: Sql
     done = run("accept", "same", "--residue", "--why", "x")
     assert done.returncode == 1
     ids = [str(row.id) for row in sql("SELECT id FROM settlement_files")]
-    assert all(each in done.stderr for each in ids)
+    assert done.stderr.startswith("Error: Several held files have this name; name one by its id, or --provider and")
+    assert all(f"\n  {each}  acme  held, 2 lines, read 2" in done.stderr for each in ids)
+    other = run("accept", "same", "--residue", "--why", "x", "--account", "SHOP")
+    assert (other.returncode, "No file has this name or id" in other.stderr) == (1, True)
+    assert sql("SELECT FROM balance_entries") == []
     assert run("accept", ids[0], "--residue", "--why", "x").returncode == 0
     assert "No file has this name or id" in run("accept", "other", "--residue", "--why", "x").stderr
+    assert run("accept", "same", "--residue", "--why", "x").returncode == 0, "one alone of this name is held"
+    none = run("accept", "same", "--residue", "--why", "x")
+    assert none.stderr.startswith("Error: No file of this name is held:")
+    assert all(f"\n  {each}  acme  entered, 2 lines" in none.stderr for each in ids)
+
+
+def test_files_of_one_name_are_told_apart_by_the_account_that_they_are_about(
+    run: Commands, sql: Sql, file: Path
+) -> None:
+    file.write_text(HELD)
+    for account in ("SHOP", "POS"):
+        assert run("import", str(file), "--provider", "acme", "--account", account).returncode == 1
+    both = run("accept", "report.txt")
+    assert (both.returncode, "acme SHOP  held" in both.stderr, "acme POS  held" in both.stderr) == (1, True, True)
+    assert run("accept", "report.txt", "--account", "POS", "--residue", "--why", "x").returncode == 0
+    assert [row.account for row in sql("SELECT account FROM settlement_files WHERE state = 'held'")] == ["SHOP"]
 
 
 def test_a_held_file_is_found_among_many_of_its_name(run: Commands, sql: Sql, file: Path) -> None:

@@ -291,12 +291,12 @@ def test_lines_whose_payout_nobody_has_listed_say_what_is_missing(run: Commands,
     accepted = run("accept", "a", "--residue", "--why", "x")
     assert (accepted.returncode, "its lines wait for the report that lists it" in accepted.stderr) == (0, True)
     none = run("show", "po_1")
-    assert (none.returncode, "1 entries of acme name it, and no report has listed it" in none.stderr) == (1, True)
+    assert (none.returncode, "1 entry of acme names it, and no report has listed it" in none.stderr) == (1, True)
 
     done = run("import", str(run.report("b", "listed po_1 19.30\n")), "--provider", "acme")
-    assert done.stdout.endswith("/b: entered: 0 lines, 0 new, 0 known, 1 payouts\n")
+    assert done.stdout.endswith("/b: entered: 0 lines, 0 new, 0 known, 1 payout\n")
     listed = run("show", "po_1").stdout
     assert "19.30 EUR: paid there, unmatched here\n" in listed
     assert "accepted with a residue of 19.30 EUR, of which nothing was known, by " in listed
     files = [line.split()[1:] for line in listed.partition("Files:\n")[2].splitlines()]
-    assert [(file[0], file[3:5]) for file in files] == [("a", ["1", "entries"]), ("b", ["lists", "it"])]
+    assert [(file[0], file[3:5]) for file in files] == [("a", ["1", "entry"]), ("b", ["lists", "it"])]

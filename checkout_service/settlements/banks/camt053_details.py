@@ -53,7 +53,7 @@ def contradictions(group: Element, currency: str, sign: int) -> Iterator[str]:
         return
     count = group.text_at("Btch", "NbOfTxs")
     if count.isdecimal() and len(count) <= 15 and int(count) != len(details):
-        yield f"its batch has {int(count)} transactions, and {len(details)} details are there"
+        yield f"the count of its batch is {int(count)}, and of its details that are there {len(details)}"
     batch = group.first("Btch", "TtlAmt")
     if batch is None or any(each.amount is None or each.currency != currency for each in details):
         return

@@ -196,7 +196,7 @@ def test_details_that_contradict_their_batch_are_a_fault() -> None:
 
     assert faults(one + two) == []
     assert faults(one + two + two) == [
-        "line 2: its batch has 2 transactions, and 3 details are there",
+        "line 2: the count of its batch is 2, and of its details that are there 3",
         "line 2: its batch is of 5 EUR, and its details are 8",
     ]
     assert len(faults(one)) == 2

@@ -180,17 +180,17 @@ def test_a_file_whose_payout_comes_with_another_amount_stays_held(settlements: S
         (
             [line(EntryKind.FEE, "1", ref="t1"), line(EntryKind.FEE, "1", ref="t1")],
             {},
-            "1 lines are named as another one is, the first is t1 in line 2",
+            "lines that are named as another one is: 1, the first is t1 in line 2",
         ),
         (
             [line(EntryKind.FEE, "1", ref="t1", net=Decimal("0.99"))],
             {},
-            "the net of 1 lines is not gross less fee, the first is line 1",
+            "lines whose net is not gross less fee: 1, the first is line 1",
         ),
         (
             [line(EntryKind.FEE, "1", ref="t1")],
             {"sections": [section("another", expected={})]},
-            "1 lines are of a section that the file does not have, the first is line 1",
+            "sections of lines that the file does not have: 1, the first in line 1",
         ),
         (
             [],

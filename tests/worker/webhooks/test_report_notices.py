@@ -223,3 +223,26 @@ def test_a_table_with_many_others_is_read_along_the_index(sql: Sql, settlements:
     assert "Seq Scan" not in json.dumps(plan)
     assert "rare_states" in json.dumps(plan)
     assert named(settlements) == [(f"{adyen.MERCHANT}/{FILE}", False)]
+
+
+def test_a_report_that_is_here_is_named_once_whatever_its_file_is_called(
+    sql: Sql, settlements: psycopg.Connection[Any]
+) -> None:
+    """By merchant account and batch, as the file says them; another account has a batch of this number too."""
+    for number, account in ((41, adyen.MERCHANT), (42, adyen.MERCHANT), (41, "AnotherShop")):
+        insert(sql, adyen.batch(report(f"settlement_detail_report_batch_{number}_2026-11-27.csv", account)))
+    now = datetime.now(UTC) + timedelta(hours=2)
+    later = {"provider": "adyen", "now": now, "fetched_at": now}
+    assert len(notices(settlements, **later)) == 3
+
+    sections = [{"account": adyen.MERCHANT, "name": "batch 41 EUR", "number": 41}]
+    settlements.execute(
+        """INSERT INTO settlement_files (provider, name, sha256, form, rows, sections, state, entered_at)
+        VALUES ('adyen', 'november.csv', sha256('november'), 'settlement_details', 1, %s, 'entered', now())""",
+        (json.dumps(sections),),
+    )
+    assert sorted(notices(settlements, **later)) == [
+        "AnotherShop/settlement_detail_report_batch_41_2026-11-27.csv",
+        f"{adyen.MERCHANT}/settlement_detail_report_batch_42_2026-11-27.csv",
+    ]
+    assert len(notices(settlements, **(later | {"fetched_at": None}))) == 3, "it may have been made anew since then"

@@ -101,6 +101,7 @@ class _Batch:
     currency: str
     payout_ref: str
     section: str
+    number: int
     amount: Decimal = ZERO
     issued_at: datetime | None = None
     texts: list[str] = field(default_factory=list)
@@ -233,7 +234,7 @@ class _Reading:
             (only,) = currencies
             return self._batches.get((merchant, number, only)) or self._batch(line, merchant, number, only)
         payout_ref = f"{number} {currency}"
-        batch = _Batch(merchant, currency, payout_ref, f"batch {payout_ref}")
+        batch = _Batch(merchant, currency, payout_ref, f"batch {payout_ref}", int(number))
         self._batches[merchant, number, currency] = batch
         return batch
 
@@ -256,7 +257,7 @@ class _Reading:
     def _end(self, digest: bytes) -> None:
         report = self._report
         if self._faults > MOST_FAULTS:
-            report.faults.append(f"and {self._faults - MOST_FAULTS} more lines that contradict themselves")
+            report.faults.append(f"lines that contradict themselves, beside these: {self._faults - MOST_FAULTS}")
         for batch in self._batches.values():
             report.payouts.append(
                 ReportPayout(
@@ -275,6 +276,7 @@ class _Reading:
                     name=batch.section,
                     rule="net credit less net debit over all rows is 0: what is no payout adds up to the payout",
                     of_payout=batch.payout_ref,
+                    number=batch.number,
                 )
             )
         report.sha256 = digest

@@ -69,8 +69,8 @@ def fetch_reports(context: FetchContext) -> Iterator[Report | NotFetched]:
     ]
     if missing:
         raise ProviderRefusedError(
-            f"no report of {', '.join(missing)}, while a later one is there: have it made in the Customer Area, or set "
-            "ADYEN_REPORTS_FIRST_BATCH to a later one"
+            f"no report of {', '.join(missing)} was entered, while a later one is there: have it made in the Customer "
+            "Area, import it, or set ADYEN_REPORTS_FIRST_BATCH to a later one"
         )
 
 
@@ -117,7 +117,7 @@ class _Source:
             name = f"settlement_detail_report_batch_{number}.csv"
             # Once the missing one is there, the last one is behind those that were fetched before it.
             is_here = number <= place.last or number in place.beyond
-            if is_here or self._context.is_entered(f"{account}/{name}"):
+            if is_here or self._context.has_number(account, number):
                 place.note(number)
                 absent = 0
                 continue
@@ -142,13 +142,19 @@ class _Source:
             key = int(found[1] or 0), account, name
             if key in known:
                 continue
-            if self._context.is_entered(notice):
+            if self._is_entered(account, name, key[0]):
                 again += 1
                 if again > MOST_AGAIN:
                     continue
             known[key] = None
         for number, account, name in sorted(known):
             yield from self._fetched(account, name, number)
+
+    def _is_entered(self, account: str, name: str, number: int) -> bool:
+        """Whether a report of this batch was entered, by whatever name; where its own tells no batch, of this name."""
+        if number:
+            return self._context.has_number(account, number)
+        return self._context.is_entered(f"{account}/{name}")
 
     def backwards(self, account: str) -> Iterator[Report | NotFetched]:
         """From the last batch back, as long as they have a line since then."""

@@ -161,7 +161,7 @@ def _report(window: Window, now: datetime) -> Report:
             withdrawals.add(payout_of(line, status=paid, bank_reference=bank_reference, failed_at=failed_at))
         if status not in _MOVED:
             skipped += 1
-            balances.unsure(line.currency)
+            balances.unsure(line)
             continue
         lines.append(line)
         after = _balance(info, line.currency)
@@ -171,12 +171,12 @@ def _report(window: Window, now: datetime) -> Report:
         befores.add(after)
         if line.occurred_at < window.begin:
             # When, since it began, it moved the balance is not known.
-            balances.unsure(line.currency)
+            balances.unsure(line)
         else:
-            balances.add(line, after)
+            balances.add(line, after, updated=_updated(info) if info.get("transaction_updated_date") else None)
     report.faults += [f"a status of transactions that nobody knows: {status[:20]}" for status in sorted(unknown)[:20]]
     if doubled:
-        report.faults.append(f"{doubled} movements are there twice, or cannot be told from another one")
+        report.faults.append(f"movements that are there twice, or cannot be told from another one: {doubled}")
     report.faults += balances.faults()
     report.sections.append(
         ReportSection(

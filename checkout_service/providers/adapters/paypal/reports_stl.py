@@ -158,7 +158,9 @@ class _Reading:
                 self._close()
                 self._has_ended = True
                 if (stated := count_of(row, number)) != self._whole.rows:
-                    self._report.faults.append(f"the file counts {stated} movements, and has {self._whole.rows}")
+                    self._report.faults.append(
+                        f"the file's count of movements is {stated}, and it has {self._whole.rows}"
+                    )
             case _:
                 raise UnreadableReportError(f"a row {kind[:20]!r} where none can be", line=number)
 

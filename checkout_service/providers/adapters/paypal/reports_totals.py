@@ -98,7 +98,7 @@ class Totals:
     def faults(self) -> Iterator[str]:
         """What differs, each in words; a difference of two sums may leave the net as it was."""
         if self.stated_rows is not None and self.stated_rows != self.rows:
-            yield f"{self.what} counts {self.stated_rows} movements, and has {self.rows}"
+            yield f"the count of movements of {self.what} is {self.stated_rows}, and it has {self.rows}"
         for currency in sorted(self.stated.keys() | self.found.keys()):
             sums = self.found.get(currency, Sums())
             stated = self.stated.get(currency)
