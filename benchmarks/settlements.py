@@ -1,7 +1,8 @@
 """How long a file of a million settled lines takes: read, proved, entered and matched with as many captures.
 
 A second file has as many lines about the same payments: of each three a refund, a fee, and money that goes back of a
-capture, which so becomes another than ours.
+capture, which so becomes another than ours. Then the first lines come once more, as Stripe's itemised payout
+reconciliation: a file on disk, entered by ``checkout settlements import`` itself.
 
 Each file is entered by a process of its own, as the command does it, so that its memory can be seen. Beside the time of
 all of it stands that of each statement that takes longer than a hundredth.
@@ -21,7 +22,7 @@ from typing import Any, Final
 import psycopg
 
 from benchmarks.report import Report, load_average, per_second
-from benchmarks.stand import Stand
+from benchmarks.stand import DATABASE, Stand
 from checkout_service.providers.reports import Report as SettlementReport
 from checkout_service.providers.reports import ReportLine, ReportPayout, ReportSection
 from checkout_service.settlement_words import EntryKind, PayoutStatus, Subject
@@ -69,12 +70,66 @@ def run(stand: Stand, *, quick: bool) -> Report:
             for statement, seconds in sorted(found["statements"].items(), key=lambda each: -each[1]):
                 if seconds > found["seconds"] / 100:
                     report.add(f"{name}, {statement}", f"{seconds:.1f} s")
-        states = connection.execute("SELECT state::text, count(*) FROM payouts GROUP BY 1").fetchall()
-        matched = connection.execute(
-            "SELECT state::text, count(*) FROM settlement_matches WHERE undone_at IS NULL GROUP BY 1"
-        ).fetchall()
-    report.remark(f"payouts {dict(states)}, matches {dict(matched)}")
+        report.remark(_found(connection))
+        connection.execute(
+            "TRUNCATE settlement_matches, balance_entries, settlement_lines, payouts, settlement_accounts,"
+            " settlement_files"
+        )
+        found = _imported(stand, lines)
+        report.add("Stripe's file, the command", f"{found['seconds']:.1f} s", target="120 s" if lines == LINES else "")
+        report.add("Stripe's file, most memory of the command", f"{found['memory']:.0f} MiB", target="300 MiB")
+        report.remark(f"Stripe's file: {_found(connection)}")
     return report
+
+
+def _found(connection: psycopg.Connection[Any]) -> str:
+    states = connection.execute("SELECT state::text, count(*) FROM payouts GROUP BY 1").fetchall()
+    matched = connection.execute(
+        "SELECT state::text, count(*) FROM settlement_matches WHERE undone_at IS NULL GROUP BY 1"
+    ).fetchall()
+    return f"payouts {dict(states)}, matches {dict(matched)}"
+
+
+def _imported(stand: Stand, count: int) -> dict[str, float]:
+    """How long the command takes for Stripe's file of so many lines, in seconds, and its most memory, in MiB."""
+    lines, payouts = stand.place.folder / "lines.csv", stand.place.folder / "payouts.csv"
+    report = report_of(count)
+    with lines.open("w", encoding="utf-8") as file:
+        file.write(
+            "automatic_payout_id,balance_transaction_id,created_utc,currency,gross,fee,net,reporting_category,"
+            "source_id,charge_id,payment_intent_id\n"
+        )
+        for line in report.lines:
+            file.write(
+                f"{line.payout_ref},{line.entry_ref},{line.occurred_at:%Y-%m-%d %H:%M:%S},usd,{line.gross},{line.fee},"
+                f"{line.net},charge,{line.subject_ref},{line.subject_ref},{line.payment_ref}\n"
+            )
+    with payouts.open("w", encoding="utf-8") as file:
+        file.write(
+            "payout_id,effective_at_utc,payout_expected_arrival_date,payout_status,balance_transaction_id,currency,"
+            "gross,fee,net,reporting_category\n"
+        )
+        for payout in report.payouts:
+            amount = -payout.amount
+            file.write(
+                f"{payout.payout_ref},2026-11-27 00:00:00,2026-11-27,paid,txn_of_{payout.payout_ref},usd,{amount},0.00,"
+                f"{amount},payout\n"
+            )
+    settings = {
+        "SETTLEMENTS_DATABASE_URL": stand.postgres.url("checkout_settlements", DATABASE),
+        "PATH": stand.environment["PATH"],
+    }
+    given = [f"{name}={value}" for name, value in settings.items()]
+    command = ("/usr/bin/env", "-i", *given, sys.executable, "-m", "checkout_service.command_line", "settlements")
+    options = ("--provider", "stripe")
+    stand.run(*command, "import", str(payouts), *options, name="settlements payouts")
+    found: dict[str, float] = json.loads(
+        stand.run(
+            *(sys.executable, "-m", "benchmarks.command_peak", *command, "import", str(lines), *options),
+            name="settlements import",
+        )
+    )
+    return found
 
 
 def seeded(count: int) -> list[str]:
