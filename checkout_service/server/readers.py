@@ -3,7 +3,8 @@
 The server holds an answer that it is given whole until its client has read it, and knows no deadline. So a large one is
 given to it piece by piece, by a thread that waits for the reader and holds no slot. A small one is held by the server,
 and ends with its connection: the kernel gives up on a client that reads nothing (``bound_unread``). One that lies in a
-file (``spools``) goes out the same way, and takes memory for its pieces alone.
+file (``spools``) goes out the same way, and takes memory for its pieces alone; one that is made while it is read
+(``streams``), for a page.
 """
 
 from __future__ import annotations
@@ -14,22 +15,26 @@ import threading
 import time
 from collections.abc import Hashable, Iterator
 from contextlib import suppress
+from math import inf
 from typing import Any, Final, Protocol
 
 import structlog
 
 from checkout_service.server.sockets import OwnSockets, bound_unread, peer, unread
 from checkout_service.server.spools import PIECE, Spool
+from checkout_service.server.streams import PAGE_HELD, Stream
 
 LARGE: Final = 64 * 1024
 """Bytes; a larger answer goes out in pieces."""
 
 READ_WITHIN: Final = 30.0
-"""Seconds that a reader has for a large answer, all in all; of one that lies in a file, for each ``_STRETCH``."""
+"""Seconds that a reader has for a large answer, all in all; of a spool or a stream, for each ``_STRETCH``."""
 
 _STRETCH: Final = 2**20
-"""Bytes. A file may be of any length, and a reader on a slow line may take all of it, at some 35 KB a second."""
+"""Bytes. Such a one may be of any length, and a reader on a slow line may take all of it, at some 35 KB a second."""
 
+
+Answered = bytes | Spool | Stream
 
 log = structlog.get_logger(__name__)
 
@@ -70,15 +75,15 @@ class Readers:
         client: Client,
         status: int,
         headers: list[tuple[str, str]],
-        whole: bytes | Spool,
+        whole: Answered,
         *,
         address: str,
         caller: Hashable = None,
     ) -> None:
-        """Have a thread send the answer, whose length is among its headers; returns at once.
+        """Have a thread send the answer, whose length is among its headers, but for a stream's; returns at once.
 
-        ``caller`` is who asked for it, if that is known. A spool is closed when it was sent. Raises
-        TooManyReadersError, or CallerReadsEnoughError which is one; then nothing was sent, and a spool is the caller's.
+        ``caller`` is who asked for it, if that is known. A spool or a stream is closed when it was sent. Raises
+        TooManyReadersError, or CallerReadsEnoughError which is one; then nothing was sent, and closing is the caller's.
         """
         pieces = self._begin(whole, address, caller)
         try:
@@ -109,10 +114,10 @@ class Readers:
             log.exception("large_answer_failed")
         finally:
             self._end(pieces)
-            if isinstance(pieces.whole, Spool):
+            if not isinstance(pieces.whole, bytes):
                 pieces.whole.close()
 
-    def _begin(self, whole: bytes | Spool, address: str, caller: Hashable) -> _Pieces:
+    def _begin(self, whole: Answered, address: str, caller: Hashable) -> _Pieces:
         pieces = _Pieces(whole, address, caller)
         with self._lock:
             self._check_share(caller, pieces.held)
@@ -148,29 +153,46 @@ class Readers:
 class _Pieces:
     """A large answer as the server takes it: the next piece once it has room for one. It holds two of them."""
 
-    def __init__(self, whole: bytes | Spool, address: str, caller: Hashable) -> None:
+    def __init__(self, whole: Answered, address: str, caller: Hashable) -> None:
         self.whole = whole
         self.address = address
         self.caller = caller
         self.since = time.monotonic()
         self.is_late = False
-        self.held = 2 * PIECE if isinstance(whole, Spool) else len(whole)
+        self.held = 2 * PIECE if isinstance(whole, Spool) else PAGE_HELD if isinstance(whole, Stream) else len(whole)
         """Bytes of memory."""
-        self._pieces = iter(whole) if isinstance(whole, Spool) else _cut(whole)
+        self._pieces = self._of(whole)
         self._sent = 0
 
     def __next__(self) -> bytes:
         if self.is_late:
-            # The server misses the rest of the length that was declared, and closes the connection.
+            # The server misses the rest of the length that was declared, and closes the connection; of a stream, its
+            # reader misses the end.
             raise StopIteration
         piece = next(self._pieces)
         self._sent += len(piece)
-        if isinstance(self.whole, Spool) and self._sent >= _STRETCH:
+        if not isinstance(self.whole, bytes) and self._sent >= _STRETCH:
             self.since, self._sent = time.monotonic(), 0
         return piece
 
     def close(self) -> None:
         """Called by the server at the end."""
+
+    def _of(self, whole: Answered) -> Iterator[bytes]:
+        if isinstance(whole, Spool):
+            return iter(whole)
+        return self._streamed(whole) if isinstance(whole, Stream) else _cut(whole)
+
+    def _streamed(self, stream: Stream) -> Iterator[bytes]:
+        while True:
+            # What making a page takes is no time of the reader's.
+            since, began = self.since, time.monotonic()
+            self.since = inf
+            page = stream.next_page()
+            self.since = since + time.monotonic() - began
+            if page is None:
+                return
+            yield from _cut(page)
 
 
 def _cut(whole: bytes) -> Iterator[bytes]:

@@ -27,9 +27,10 @@ from checkout_service.server.bodies import CLOSES_KEY, GONE_KEY, WEBHOOK_PATH, B
 from checkout_service.server.compression import Answer, Compressor
 from checkout_service.server.cors import API, Cors
 from checkout_service.server.long_polls import LongPolls, Look, Poll
-from checkout_service.server.readers import LARGE, CallerReadsEnoughError, Readers, TooManyReadersError
+from checkout_service.server.readers import LARGE, Answered, CallerReadsEnoughError, Readers, TooManyReadersError
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Slots
 from checkout_service.server.spools import SPOOL_KEY, Spool
+from checkout_service.server.streams import STREAM_KEY, Stream
 from checkout_service.telemetry import metrics, request_log
 from checkout_service.threads import start_again
 
@@ -206,9 +207,11 @@ class WsgiAdapter:
             status, headers = int(line[:3]), named
 
         body = self._app(environ, start_response)
-        spool: Spool | None = environ.get(SPOOL_KEY)
-        if spool is not None and status == 200:
-            self._send(client, environ, arrived, (status, headers, spool))
+        made: Spool | Stream | None = environ.get(SPOOL_KEY) or environ.get(STREAM_KEY)
+        if made is not None and status == 200:
+            if isinstance(made, Stream):
+                made.work_in(self._slots)
+            self._send(client, environ, arrived, (status, headers, made))
             return
         # Whole, as one message to the server in place of one for each piece and one for the end. Nothing of ours is
         # longer than fits into memory, but for what lies in a spool, or is sent while it is still being made.
@@ -251,14 +254,14 @@ class WsgiAdapter:
         client: Granian,
         environ: dict[str, Any],
         arrived: float,
-        answer: tuple[int, list[tuple[str, str]], bytes | Spool],
+        answer: tuple[int, list[tuple[str, str]], Answered],
     ) -> None:
         """Send a large answer, or refuse to where there is no room for its reader."""
         address, caller = environ.get("REMOTE_ADDR", ""), environ.get(CALLER_KEY)
         try:
             self._readers.send(client, *answer, address=address, caller=caller)
         except TooManyReadersError as error:
-            if isinstance(answer[2], Spool):
+            if not isinstance(answer[2], bytes):
                 answer[2].close()
             excess = isinstance(error, CallerReadsEnoughError)
             _Own(client, environ, arrived).refuse(TooManyAtOnce() if excess else TooManyReaders())

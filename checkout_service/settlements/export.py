@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any, Final
 
 from checkout_service.api.csv_rows import harmless, written
+from checkout_service.server.downloads import END
 from checkout_service.settlements.entry_queries import EntryFilters, entries_walk, show_entry
 from checkout_service.settlements.queries import PayoutFilters, payouts_walk, show_payout
 from checkout_service.settlements.walking import Show, Walk, find_all
@@ -43,16 +44,24 @@ def payout_pages(filters: PayoutFilters) -> Iterator[bytes]:
     return _pages(PAYOUT_HEADER, *payouts_walk(filters), show_payout)
 
 
-def entry_pages(filters: EntryFilters) -> Iterator[bytes]:
-    """All entries that the filters let through, the newest first. Raises DatabaseUnavailableError."""
-    return _pages(ENTRY_HEADER, *entries_walk(filters), _flat_entry)
+def entry_pages(filters: EntryFilters) -> Generator[bytes]:
+    """All entries that the filters let through, the newest first, and a last row that says how many they are.
+
+    Raises DatabaseUnavailableError.
+    """
+    number = yield from _pages(ENTRY_HEADER, *entries_walk(filters), _flat_entry)
+    yield written([[END, str(number), *[None] * (len(ENTRY_HEADER) - 2)]])
 
 
-def _pages(header: tuple[str, ...], walk: Walk, values: Mapping[str, Any], show: Show) -> Iterator[bytes]:
-    yield written([header])
+def _pages(header: tuple[str, ...], walk: Walk, values: Mapping[str, Any], show: Show) -> Generator[bytes, None, int]:
+    # The header comes with the first rows: where these cannot be read, nothing of the file was sent.
+    number, first = 0, [header]
     for rows in find_all(walk, values):
+        number += len(rows)
         shown = map(show, rows)
-        yield written([[_cell(name, each[name]) for name in header] for each in shown])
+        yield written([*first, *([_cell(name, each[name]) for name in header] for each in shown)])
+        first = []
+    return number
 
 
 def _flat_entry(row: Any) -> dict[str, Any]:

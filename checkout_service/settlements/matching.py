@@ -5,13 +5,14 @@ Each step is a statement over many entries. What a person said of an entry is ne
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 
-from checkout_service.settlements.matching_statements import ENTRY, INSERT, MATCHED_KINDS, computed
+from checkout_service.settlements.matching_statements import ENTRY, INSERT, MATCHED_KINDS, computed, placed
 
 PIECE: Final = 20_000
 """Entries that are matched again at a time."""
@@ -31,6 +32,11 @@ _MATCH_FRESH: Final = f"""
         WHERE known.payment_id = found.payment_id AND known.undone_at IS NULL)
 """
 
+_PLANNED: Final = """
+    SELECT set_config('enable_seqscan', %(is_any)s, true), set_config('enable_hashjoin', %(is_any)s, true),
+        set_config('enable_mergejoin', %(is_any)s, true)
+"""
+
 _LEFT: Final = """
     SELECT entry.id FROM balance_entries AS entry
     WHERE entry.id > %(after)s AND entry.file_id = %(file)s AND entry.withdrawn_by IS NULL
@@ -44,18 +50,20 @@ _CHOSEN: Final = f"""
     SELECT {ENTRY} FROM unnest(%(entries)s::uuid[]) AS chosen (id) JOIN balance_entries AS entry USING (id)
 """  # noqa: S608 (only our own constants)
 
-_PAYMENTS: Final = f"""
-    SELECT DISTINCT found.payment_id FROM ({computed(_CHOSEN)}) AS found WHERE found.payment_id IS NOT NULL
+_OF_PAYMENTS: Final = f"""
+    SELECT entry.id
+    FROM (
+        SELECT placed.payment_id FROM ({placed(_CHOSEN)}) AS placed
+        UNION SELECT unnest(%(payments)s::uuid[])
+    ) AS about
+    JOIN settlement_matches AS known USING (payment_id)
+    JOIN balance_entries AS entry ON entry.id = known.entry_id
+    WHERE known.undone_at IS NULL AND known.made_by IS NULL AND known.payout_id IS NULL AND entry.withdrawn_by IS NULL
 """  # noqa: S608 (only our own constants)
 
-_OF_PAYMENTS: Final = """
-    SELECT entry.id FROM settlement_matches AS known JOIN balance_entries AS entry ON entry.id = known.entry_id
-    WHERE known.payment_id = ANY(%(payments)s) AND known.undone_at IS NULL AND known.made_by IS NULL
-        AND known.payout_id IS NULL AND entry.withdrawn_by IS NULL
-"""
-
-# One that comes out as it was stays, with what a person said of it.
-_UNDO_CHANGED: Final = f"""
+# What comes of entries is computed once. One that comes out as it was stays, with what a person said of it. What is
+# undone is undone by when it is read, so another one may take its place in the same statement.
+_MATCH_CHOSEN: Final = f"""
     WITH found AS MATERIALIZED ({computed(_CHOSEN)}), undone AS (
         UPDATE settlement_matches AS known
         SET undone_at = now(), undone_why = 'other entries about the same, or other news', updated_at = now()
@@ -65,19 +73,23 @@ _UNDO_CHANGED: Final = f"""
                 known.amount_here, known.currency_here, known.differs, known.detail)
             IS DISTINCT FROM (found.subject, found.subject_id, found.payment_id, found.state, found.amount,
                 found.currency, found.amount_here, found.currency_here, found.differs, found.detail)
-    )
-    UPDATE settlement_matches AS known SET undone_at = now(), undone_why = 'an entry tells of it', updated_at = now()
-    WHERE known.subject_id IN (SELECT subject_id FROM found) AND known.entry_id IS NULL AND known.undone_at IS NULL
-        AND known.state = 'missing_there'
-"""  # noqa: S608 (only our own constants)
-
-_MATCH_CHOSEN: Final = f"""
-    WITH made AS (
+        RETURNING found.*
+    ), here AS (
+        UPDATE settlement_matches AS known
+        SET undone_at = now(), undone_why = 'an entry tells of it', updated_at = now()
+        WHERE known.subject_id = ANY(ARRAY(SELECT DISTINCT subject_id FROM found))
+            AND known.entry_id IS NULL AND known.undone_at IS NULL AND known.state = 'missing_there'
+    ), made AS (
         {INSERT}
-        FROM ({computed(_CHOSEN)}) AS found
-        WHERE NOT EXISTS (
-            SELECT FROM settlement_matches AS known
-            WHERE known.entry_id = found.entry_id AND known.undone_at IS NULL)
+        FROM (
+            SELECT * FROM undone AS found WHERE NOT EXISTS (
+                SELECT FROM settlement_matches AS known
+                WHERE known.entry_id = found.entry_id AND known.undone_at IS NULL AND known.made_by IS NOT NULL)
+            UNION ALL
+            SELECT * FROM found WHERE NOT EXISTS (
+                SELECT FROM settlement_matches AS known
+                WHERE known.entry_id = found.entry_id AND known.undone_at IS NULL)
+        ) AS found
         RETURNING entry_id
     )
     SELECT DISTINCT entry.payout_id FROM made JOIN balance_entries AS entry ON entry.id = made.entry_id
@@ -143,12 +155,16 @@ def match(cursor: psycopg.Cursor[Any], file_id: UUID, *, after: UUID, provider: 
     cursor.execute(_MATCH_FRESH, values)
     if cursor.rowcount >= PIECE:
         cursor.execute("ANALYZE settlement_matches")
-    while left := [row[0] for row in cursor.execute(_LEFT, values)]:
-        payouts |= match_again(cursor, left)
-    if withdrawn:
-        less = [row[0] for row in cursor.execute(LESS, values)]
-        for start in range(0, len(less), PIECE):
-            payouts |= match_again(cursor, (), payments=less[start : start + PIECE])
+    left = _ids(cursor, _LEFT, values)
+    if left or withdrawn:
+        with _looked_up(cursor):
+            while left:
+                payouts |= _match_again(cursor, left)
+                values["after"] = left[-1]
+                left = _ids(cursor, _LEFT, values)
+            less = _ids(cursor, LESS, values) if withdrawn else []
+            for start in range(0, len(less), PIECE):
+                payouts |= _match_again(cursor, (), payments=less[start : start + PIECE])
     return payouts
 
 
@@ -156,12 +172,29 @@ def match_again(cursor: psycopg.Cursor[Any], entries: Sequence[UUID], *, payment
     """Match these entries, and all others of the payments that they are about or that are named.
 
     The payouts of what changed. An entry that comes out as it was keeps its row, and what a person said of it.
+    To be called within a transaction, by one at a time. Raises psycopg.Error.
     """
-    about = set(payments)
-    about.update(row[0] for row in cursor.execute(_PAYMENTS, {"entries": list(entries)}))
-    chosen = set(entries)
-    if about:
-        chosen.update(row[0] for row in cursor.execute(_OF_PAYMENTS, {"payments": list(about)}))
-    values = {"entries": list(chosen)}
-    cursor.execute(_UNDO_CHANGED, values)
-    return {row[0] for row in cursor.execute(_MATCH_CHOSEN, values)}
+    with _looked_up(cursor):
+        return _match_again(cursor, entries, payments=payments)
+
+
+def _match_again(cursor: psycopg.Cursor[Any], entries: Sequence[UUID], *, payments: Collection[UUID] = ()) -> set[UUID]:
+    named = {"entries": list(entries), "payments": list(payments)}
+    chosen = {*entries, *_ids(cursor, _OF_PAYMENTS, named)}
+    return set(_ids(cursor, _MATCH_CHOSEN, {"entries": list(chosen)}))
+
+
+@contextmanager
+def _looked_up(cursor: psycopg.Cursor[Any]) -> Iterator[None]:
+    """Have rows looked up by an index, each by itself, for the length of the block, which is within a transaction.
+
+    A piece is a small part of its tables. The planner would rather read these whole, again for each piece, and a file
+    of a million lines has fifty.
+    """
+    cursor.execute(_PLANNED, {"is_any": "off"})
+    yield
+    cursor.execute(_PLANNED, {"is_any": "on"})
+
+
+def _ids(cursor: psycopg.Cursor[Any], query: str, values: Mapping[str, Any]) -> list[UUID]:
+    return [found for (found,) in cursor.execute(query, values)]

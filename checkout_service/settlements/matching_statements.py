@@ -200,3 +200,8 @@ INSERT: Final = """
 def computed(entries: str) -> str:
     """The statement of what comes of these entries, whose columns are ENTRY."""
     return COMPUTED.replace("{entries}", entries).replace("{{}}", "{}")
+
+
+def placed(entries: str) -> str:
+    """The statement of what of ours these entries are about, ``subject_id`` and ``payment_id`` beside their ENTRY."""
+    return _PLACED.replace("{entries}", entries)

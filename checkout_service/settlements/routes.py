@@ -16,7 +16,7 @@ from checkout_service.api.problems import Invalid, NotFound, TooManyAtOnce
 from checkout_service.api.responses import json_answer, show_time
 from checkout_service.api.scopes import Scope
 from checkout_service.cursors import BadCursorError
-from checkout_service.server.downloads import ExportTooLarge, NoRoomForExport, csv_answer
+from checkout_service.server.downloads import ExportTooLarge, NoRoomForExport, csv_answer, csv_stream
 from checkout_service.settlement_words import EntryKind, MatchState, PayoutState, PayoutStatus
 from checkout_service.settlements import examples
 from checkout_service.settlements.entry_queries import EntryFilters, entries_walk, show_entry
@@ -133,17 +133,20 @@ def list_balance_entries(query: dict[str, Any]) -> Response:
     {"type": "string"},
     content_type="text/csv",
     example="id,provider,account,reference,kind,…\r\n",
-    description="One row an entry, after a header row",
+    description="One row an entry, after a header row and before a last row that says how many they are",
 )
-@blueprint.problems(Invalid, InsufficientScope, ExportTooLarge, NoRoomForExport, TooManyAtOnce)
+@blueprint.problems(Invalid, InsufficientScope, TooManyAtOnce)
 def export_balance_entries(query: dict[str, Any]) -> Response:
     """Export balance entries as CSV
 
-    Takes the scope `payouts:read`. The entries that the filters let through, in the form of the payouts' file:
-    `match_states` has those of matches that nobody has settled, `resolved_states` those that a person has, and
-    `payment_ids` those of all, with commas between.
+    Takes the scope `payouts:read`. The entries that the filters let through, however many, in the form of the payouts'
+    file: `match_states` has those of matches that nobody has settled, `resolved_states` those that a person has, and
+    `payment_ids` those of all, with commas between. It is sent while it is read, so its length is not told before. Its
+    last row has `end` in place of an id and then the number of rows before it: a file without that row is not whole,
+    and is to be asked for again. A caller reads one at a time; who takes less than 1 MiB of it in 30 seconds is cut
+    off.
     """
-    return csv_answer(entry_pages(_entry_filters(query)), name="balance-entries.csv", caller=caller().user_id)
+    return csv_stream(entry_pages(_entry_filters(query)), name="balance-entries.csv", caller=caller().user_id)
 
 
 def _payout_filters(query: Mapping[str, Any]) -> PayoutFilters:

@@ -72,15 +72,14 @@ def find(walk: Walk, values: Mapping[str, Any], *, limit: int, cursor: str | Non
 
 
 def find_all(walk: Walk, values: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
-    """All rows of a walk, each part read by a statement of its own when it is asked for.
+    """All rows of a walk, each part read by a statement of its own when it is asked for; a part may have none.
 
     Raises DatabaseUnavailableError.
     """
     edge: Cursor | None = None
     while True:
         rows, seen = _look(walk, values, edge, ROWS)
-        if rows:
-            yield rows
+        yield rows
         if len(rows) == ROWS:
             edge = Cursor(rows[-1].walk_moment, rows[-1].walk_id)
         elif seen is not None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from checkout_service.database.errors import DatabaseUnavailableError
+from checkout_service.server import downloads
 from checkout_service.settlements import export, routes, walking
 from checkout_service.settlements.export import ENTRY_HEADER, PAYOUT_HEADER
 from checkout_service.settlements.schemas import EntrySchema, PayoutSchema
-from tests.conftest import Customer
+from tests.conftest import Customer, Statements
+from tests.refunding import staff_of
 from tests.settlements.entered import Books
 
 PAYOUTS = "/api/admin/payouts.csv"
@@ -22,9 +26,16 @@ def rows(reader: Customer, path: str, **query: Any) -> list[dict[str, str]]:
     answer = reader.get(path, query_string=query)
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
-    assert int(answer.headers["Content-Length"]) == len(answer.data)
     assert answer.text.endswith("\r\n")
-    return list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    found = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    if path == PAYOUTS:
+        assert int(answer.headers["Content-Length"]) == len(answer.data)
+        return found
+    assert "Content-Length" not in answer.headers
+    last = found.pop()
+    assert (last["id"], last["provider"]) == ("end", str(len(found)))
+    assert set(last.values()) == {"end", str(len(found)), ""}
+    return found
 
 
 def test_the_columns_are_the_members_of_the_lists() -> None:
@@ -117,3 +128,94 @@ def test_one_caller_makes_one_file_at_a_time(reader: Customer, monkeypatch: pyte
     assert reader.get(PAYOUTS).status_code == 200
     assert inner == [429]
     assert export.payout_pages is not pages
+
+
+def test_entries_are_not_bounded_as_files_that_are_made_whole_are(
+    reader: Customer, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "MOST_BYTES", 10)
+    monkeypatch.setattr(downloads, "MADE_WITHIN", -1.0)
+    books.entry(books.file())
+
+    assert len(rows(reader, ENTRIES)) == 1
+    assert reader.get(PAYOUTS).status_code == 422
+
+
+def test_what_is_entered_meanwhile_neither_shifts_rows_nor_doubles_them(
+    reader: Customer, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "ROWS", 2)
+    file = books.file()
+    for number in range(6):
+        books.entry(file, f"e{number}")
+    answer = reader.get(ENTRIES, buffered=False)
+    pages = iter(answer.response)
+    read = [next(pages), next(pages)]
+    for number in range(6, 9):
+        books.entry(file, f"e{number}")
+
+    text = b"".join([*read, *pages]).decode()
+
+    found = [row["reference"] for row in csv.DictReader(io.StringIO(text, newline=""))]
+    assert found == ["e5", "e4", "e3", "e2", "e1", "e0", ""]
+    assert text.splitlines()[-1].startswith("end,6,")
+
+
+def test_a_file_that_breaks_off_has_no_last_row_and_the_caller_may_ask_again(
+    reader: Customer, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "ROWS", 1)
+    looks = list[int]()
+
+    def away_at_the_third(*arguments: Any) -> Any:
+        looks.append(1)
+        if len(looks) == 3:
+            raise DatabaseUnavailableError
+        return look(*arguments)
+
+    look = walking._look
+    file = books.file()
+    for number in range(5):
+        books.entry(file, f"e{number}")
+    monkeypatch.setattr(walking, "_look", away_at_the_third)
+
+    text = reader.get(ENTRIES).text
+
+    assert [line.split(",")[3] for line in text.splitlines()] == ["reference", "e4", "e3"]
+    assert len(rows(reader, ENTRIES)) == 5
+
+
+def test_a_database_that_is_away_at_the_first_page_is_a_503(
+    reader: Customer, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> Any:
+        raise DatabaseUnavailableError
+
+    monkeypatch.setattr(walking, "_look", away)
+    answer = reader.get(ENTRIES)
+    assert (answer.status_code, answer.json["type"]) == (503, "/problems/database-unavailable")
+    monkeypatch.undo()
+    assert rows(reader, ENTRIES) == []
+
+
+def test_head_reads_nothing(reader: Customer, statements: Statements) -> None:
+    with statements() as made:
+        answer = reader.client.head(ENTRIES, headers=reader.headers)
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8; header=present"
+    assert not [each for each in made if "balance_entries" in each]
+
+
+def test_a_process_streams_so_many_at_a_time_and_others_make_files_all_the_same(
+    reader: Customer, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "AT_ONCE", 1)
+    books.payout("po_1")
+    reading = reader.get(ENTRIES, buffered=False)
+    other = staff_of(reader, scope="payouts:read", user_id=uuid4())
+
+    assert other.get(ENTRIES).status_code == 429
+    assert other.get(PAYOUTS).status_code == 200
+    assert reader.get(PAYOUTS).status_code == 429
+    assert reading.data
+    assert other.get(ENTRIES).status_code == 200

@@ -307,7 +307,7 @@ def _bookings(entry: Element, chain: Chain, day: str, faults: list[str]) -> Iter
     # What the bank says of the entry is of the whole: on each part it would make each of them what it names.
     own = (*(found for group in groups if (found := group.text_at("Btch", "PmtInfId"))), entry.text_at("AddtlNtryInf"))
     if not are_parts(entry, details, currency, total, sign):
-        yield booking(total, "", bounded((*(text for each in details for text in each.texts), *own)))
+        yield booking(total, "", bounded(text for texts in (*(each.texts for each in details), own) for text in texts))
         return
     rest = total
     for number, detail in enumerate(details, start=1):

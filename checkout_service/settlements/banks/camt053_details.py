@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from sys import intern
 from typing import Final, NamedTuple
 
 from checkout_service.providers.reports import UnreadableReportError
@@ -17,14 +18,23 @@ SIGNS: Final = {"CRDT": 1, "DBIT": -1}
 """By CdtDbtInd."""
 
 
+_BETWEEN: Final = "\x1f"
+"""Stands between texts where they are kept together: no XML has it."""
+
+
 class Detail(NamedTuple):
-    """What is kept of a part of an entry."""
+    """What is kept of a part of an entry. One entry may have 200,000, so texts are kept as bytes, together."""
 
     amount: Decimal | None
     currency: str
     sign: int | None
     bank_ref: str
-    texts: tuple[str, ...]
+    packed: bytes
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the bank says of it, each text by itself."""
+        return tuple(self.packed.decode().split(_BETWEEN)) if self.packed else ()
 
 
 def are_parts(entry: Element, details: list[Detail], currency: str, total: Decimal, sign: int) -> bool:
@@ -35,7 +45,7 @@ def are_parts(entry: Element, details: list[Detail], currency: str, total: Decim
     """
     if not details or any(each.amount is None or each.currency != currency for each in details):
         return False
-    if not any(each.texts for each in details):
+    if not any(each.packed for each in details):
         return False
     parts = sum(((each.sign or sign) * (each.amount or Decimal(0)) for each in details), Decimal(0))
     if len(details) == 1 and parts == total:
@@ -83,10 +93,10 @@ def detail_of(element: Element) -> Detail:
     texts = bounded((*free, *structured, *references, element.text_at("AddtlTxInf")))
     return Detail(
         amount=amount,
-        currency=currency,
+        currency=intern(currency),
         sign=SIGNS.get(element.text_at("CdtDbtInd")),
         bank_ref=plain_reference(element.text_at("Refs", "AcctSvcrRef")),
-        texts=texts,
+        packed=_BETWEEN.join(texts).encode(),
     )
 
 

@@ -7,7 +7,7 @@ depth may be is bounded; elements that nobody asks for are passed over while the
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from typing import BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 from xml.parsers import expat
 
 from checkout_service.providers.reports import UnreadableReportError
@@ -20,6 +20,9 @@ _LONGEST_TAG: Final = 256 * 1024
 """Bytes of one tag or comment: what is not whole is read again with each piece, which takes the square of its size."""
 
 _LONGEST_TEXT: Final = 64 * 1024
+_LONGEST_TEXTS: Final = 4 * 2**20
+"""Characters of all that is kept of an element that is not whole yet; Python may take four bytes for each."""
+
 _MOST_ELEMENTS: Final = 250_000
 """In one that is not whole yet: a batch of so many parts is larger than a document may be."""
 
@@ -99,6 +102,10 @@ def elements(
     yield from reading.take()
 
 
+_NOTHING: Final[list[Any]] = []
+"""Shared by all elements that were reduced, and never added to: a list for each would take as much as what is kept."""
+
+
 class _Reading:
     """The state between two pieces of a document."""
 
@@ -121,8 +128,9 @@ class _Reading:
         """Below which depth everything is passed over; 0 for nothing."""
         self._open: list[Element] = []
         self._count = 0
-        self._before: list[int] = []
-        """How many elements there were before each that is open."""
+        self._length = 0
+        self._before: list[tuple[int, int]] = []
+        """How many elements and characters there were before each that is open."""
         self._whole: list[tuple[str, Element]] = []
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.buffer_text = True
@@ -181,7 +189,7 @@ class _Reading:
             self._passed_over = self._depth
             return
         self._open.append(Element(name, attributes.get("Ccy", ""), self.parser.CurrentLineNumber))
-        self._before.append(self._count)
+        self._before.append((self._count, self._length))
         self._count += 1
         if self._count > _MOST_ELEMENTS:
             raise UnreadableReportError("an entry has too many elements", line=self._open[0].line)
@@ -195,15 +203,15 @@ class _Reading:
         if not self._open:
             return
         element = self._open.pop()
-        before = self._before.pop()
+        count, length = self._before.pop()
         if element.name in self._reduce:
             element.value = self._reduce[element.name](element)
-            element.children = []
-            self._count = before + 1
+            element.children = element.pieces = _NOTHING
+            self._count, self._length = count + 1, length
         if self._open:
             self._open[-1].children.append(element)
         else:
-            self._count = 0
+            self._count = self._length = 0
             self._whole.append((self._container, element))
 
     def _characters(self, text: str) -> None:
@@ -213,4 +221,7 @@ class _Reading:
         element.size += len(text)
         if element.size > _LONGEST_TEXT:
             raise UnreadableReportError("a text is too long", line=self.parser.CurrentLineNumber)
+        self._length += len(text)
+        if self._length > _LONGEST_TEXTS:
+            raise UnreadableReportError("an entry has too much text", line=self._open[0].line)
         element.pieces.append(text)

@@ -758,9 +758,12 @@ export interface paths {
         };
         /**
          * Export balance entries as CSV
-         * @description Takes the scope `payouts:read`. The entries that the filters let through, in the form of the payouts' file:
-         *     `match_states` has those of matches that nobody has settled, `resolved_states` those that a person has, and
-         *     `payment_ids` those of all, with commas between.
+         * @description Takes the scope `payouts:read`. The entries that the filters let through, however many, in the form of the payouts'
+         *     file: `match_states` has those of matches that nobody has settled, `resolved_states` those that a person has, and
+         *     `payment_ids` those of all, with commas between. It is sent while it is read, so its length is not told before. Its
+         *     last row has `end` in place of an id and then the number of rows before it: a file without that row is not whole,
+         *     and is to be asked for again. A caller reads one at a time; who takes less than 1 MiB of it in 30 seconds is cut
+         *     off.
          */
         get: operations["exportBalanceEntries"];
         put?: never;
@@ -9034,7 +9037,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description One row an entry, after a header row */
+            /** @description One row an entry, after a header row and before a last row that says how many they are */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -9050,38 +9053,10 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             412: components["responses"]["PreconditionFailed"];
-            /** @description Export too large · Invalid request */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "API-Version": components["headers"]["API-Version"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        type?: "/problems/export-too-large" | "/problems/invalid";
-                    };
-                };
-            };
+            422: components["responses"]["UnprocessableEntity"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
-            /** @description No room for an export · Held by another transaction · The database is unavailable · The issuer's keys are unavailable · Too many bodies at once · Too many large answers are being read · Too many unknown API keys · Too many requests wait */
-            503: {
-                headers: {
-                    /** @description Seconds to wait for before the next try. */
-                    "Retry-After"?: number;
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    "API-Version": components["headers"]["API-Version"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        type?: "/problems/database-locked" | "/problems/database-unavailable" | "/problems/jwks-unavailable" | "/problems/no-room-for-export" | "/problems/too-many-bodies" | "/problems/too-many-readers" | "/problems/too-many-unknown-keys" | "/problems/too-many-waiting";
-                    };
-                };
-            };
+            503: components["responses"]["ServiceUnavailable"];
         };
     };
     listEvents: {

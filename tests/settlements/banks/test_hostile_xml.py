@@ -147,3 +147,26 @@ def test_any_change_is_read_or_refused_in_words(content: bytes, data: st.DataObj
         return
     assert all(line.net == line.gross and line.currency for line in lines)
     assert report.sections
+
+
+def test_so_is_too_much_text_in_one_entry_and_not_in_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml_elements, "_LONGEST_TEXTS", 20_000)
+    long = booked("5", details=detail(text="x" * 15_000) + detail(text="y" * 15_000))
+    assert len(read(document(statement(balance("OPBD", "0"), balance("CLBD", "10"), long * 2)))[1]) == 2
+    one = booked("5", details=detail(text="x" * 15_000 + "</Ustrd><Ustrd>" + "y" * 15_000))
+    with pytest.raises(UnreadableReportError, match="an entry has too much text"):
+        read(document(statement(balance("OPBD", "0"), balance("CLBD", "5"), one)))
+
+
+def test_what_is_kept_of_many_parts_is_little() -> None:
+    parts = 5_000
+    many = booked(str(parts), details=detail("1", text="invoice 0123456789 of a customer") * parts)
+    whole = document(statement(balance("OPBD", "0"), balance("CLBD", str(parts)), many)).encode()
+    report = read_statement(BytesIO(whole), name="many.xml", account="")
+    tracemalloc.start()
+    try:
+        next(report.lines)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak / parts < 700

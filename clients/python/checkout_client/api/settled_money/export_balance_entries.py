@@ -137,9 +137,12 @@ def sync(
 ) -> str:
     """Export balance entries as CSV.
 
-    Takes the scope `payouts:read`. The entries that the filters let through, in the form of the payouts' file:
-    `match_states` has those of matches that nobody has settled, `resolved_states` those that a person has, and
-    `payment_ids` those of all, with commas between.
+    Takes the scope `payouts:read`. The entries that the filters let through, however many, in the form of the payouts'
+    file: `match_states` has those of matches that nobody has settled, `resolved_states` those that a person has, and
+    `payment_ids` those of all, with commas between. It is sent while it is read, so its length is not told before. Its
+    last row has `end` in place of an id and then the number of rows before it: a file without that row is not whole,
+    and is to be asked for again. A caller reads one at a time; who takes less than 1 MiB of it in 30 seconds is cut
+    off.
     """
 
     return _read(
