@@ -7,6 +7,7 @@ fetch.
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,7 @@ from checkout_service.settlements.command_context import (
     watched,
     watched_no_more,
 )
+from checkout_service.settlements.connecting import connect
 from checkout_service.settlements.fetching import Fetched, fetch_account, fetching
 from checkout_service.settlements.import_cli import import_files
 from checkout_service.settlements.leases import LeaseLostError, LeaseTakenError
@@ -82,7 +84,7 @@ def fetch(since: datetime | None, provider: str | None) -> None:
         begins = _beginning(since, settings)
         needs_somebody = False
         try:
-            with fetching(connection) as lease:
+            with fetching(connection, partial(connect, settings)) as lease:
                 for name, account in accounts.items():
                     lease.go_on()
                     done = fetch_account(connection, lease, name, account, since=begins, progress=watched)
@@ -94,7 +96,7 @@ def fetch(since: datetime | None, provider: str | None) -> None:
         except LeaseTakenError as error:
             click.echo(
                 "Another fetch is at work, or was killed a moment ago: nothing was done. If it was killed, another one "
-                f"may begin at {error.until:%H:%M} UTC.",
+                f"may begin at {error.until:%H:%M:%S} UTC.",
                 err=True,
             )
         except LeaseLostError as error:

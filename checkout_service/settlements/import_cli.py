@@ -30,6 +30,7 @@ from checkout_service.settlements.entered import Entered, FileOfAnotherError
 from checkout_service.settlements.entering import enter
 from checkout_service.settlements.presenting import residue_line
 from checkout_service.settlements.readers import NoReportsError, reader_of
+from checkout_service.settlements.spool import no_room
 from checkout_service.spellings import fault_of_subject
 
 _ZIP: Final = b"PK\x03\x04"
@@ -82,7 +83,8 @@ def import_files(files: tuple[Path, ...], provider: str, account: str, operator:
                 )
             except (BadFileError, UnreadableReportError, FileOfAnotherError, OSError) as error:
                 watched_no_more()
-                click.echo(f"{shown(str(file))}: {shown(str(error), 1000)}. Nothing of it was entered.", err=True)
+                words = no_room(error) if isinstance(error, OSError) else str(error)
+                click.echo(f"{shown(str(file))}: {shown(words, 1000)}. Nothing of it was entered.", err=True)
                 is_good = False
             else:
                 watched_no_more()
