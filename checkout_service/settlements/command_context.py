@@ -26,7 +26,9 @@ LONGEST_OPERATOR: Final = 200
 LONGEST_WHY: Final = 2000
 """Characters that the audit takes of each (checkout_service/commands/models.py, which the database has as well)."""
 
-operator_option = click.option("--operator", help="Who you are, for the audit; by default the operating system's user.")
+operator_option = click.option(
+    "--operator", metavar="NAME", help="Who you are, for the audit; by default the operating system's user."
+)
 why_option = click.option("--why", required=True, help="Why, in your own words, for the audit.")
 
 
