@@ -10,9 +10,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Final
 
+from checkout_service.command_line.output import told_where_output_fails
 from checkout_service.settings.environment_file import (
     OPTION,
     SETTING,
@@ -30,6 +32,10 @@ process takes SIGTERM by itself, and in every command that never does, this does
 ENDED: Final = 128 + signal.SIGTERM
 """The exit status of a command that was ended before it was through, as a shell's."""
 
+ALONE: Final = "settlements"
+"""The group whose commands end with 130 after Ctrl-C and 143 after SIGTERM, in whatever phase they are, and with a
+sentence where their output cannot be written."""
+
 _SERVING: Final = frozenset({"web", "worker", "housekeeping", "sender", "beat", "flower"})
 """Processes that are ended by SIGTERM, and then have done what they are for."""
 
@@ -45,9 +51,20 @@ def main() -> None:
         status = 0 if name in _SERVING else ENDED
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(status))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    if name == ALONE:
+        _end_at_once_by_signals()
     begin_with_environment_file(arguments)
-    # By its name, and only now: with the file's settings, and after the signals.
-    import_module("checkout_service.command_line.commands").checkout(args=arguments, prog_name="checkout")
+    with told_where_output_fails() if name == ALONE else nullcontext():
+        # By its name, and only now: with the file's settings, and after the signals.
+        import_module("checkout_service.command_line.commands").checkout(args=arguments, prog_name="checkout")
+
+
+def _end_at_once_by_signals() -> None:
+    """Until its command has begun, nothing is there that could be undone: whatever is loading is left as it is."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _frame: os._exit(128 + number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
 
 
 def begin_with_environment_file(arguments: Sequence[str]) -> None:
@@ -68,8 +85,10 @@ def begin_with_environment_file(arguments: Sequence[str]) -> None:
         sys.stderr.write(f"{warning}\n")
     environment = {**values, **os.environ}
     environment.pop(SETTING, None)
-    if os.getpid() == FIRST:
-        # Kept until main() can take it: what begins anew has no handler at first.
+    # Kept until main() can take them: what begins anew has no handler at first.
+    if rest[:1] == [ALONE]:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    elif os.getpid() == FIRST:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     interpreter = sys.orig_argv[1 : len(sys.orig_argv) - len(arguments)]
     os.execve(sys.executable, [sys.executable, *interpreter, *rest], environment)  # noqa: S606 (this very command)

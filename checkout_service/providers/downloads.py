@@ -6,11 +6,14 @@ the one host that a setting names.
 
 from __future__ import annotations
 
+import socket
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from ssl import SSLError
+from threading import Lock, Timer
 from time import monotonic
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, Self
 
 import httpx
 
@@ -18,13 +21,15 @@ from checkout_service.providers.base import Decline, ProviderRefusedError, Provi
 from checkout_service.providers.reports import LARGEST_FILE, UnreadableReportError
 
 DOWNLOADED_WITHIN: Final = 600.0
-"""Seconds for one report, from the connection to its last byte."""
+"""Seconds for one report, from the connection to its last byte, whatever of it comes slowly: headers, too."""
 
 PIECE_WITHIN, CONNECT_WITHIN = 30.0, 10.0
 """Seconds without a byte, and until a connection is there."""
 
 PIECE: Final = 1 << 16
 """Bytes that are taken at once, also of what is unpacked: a small answer may unpack to a thousand times as much."""
+
+_TOO_SLOW: Final = "a report did not end in time"
 
 _NOT_THERE: Final = frozenset({httpx.codes.NOT_FOUND, httpx.codes.GONE})
 _CREDENTIALS: Final = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN})
@@ -49,21 +54,74 @@ def download(
     """
     until = monotonic() + within
     timeout = httpx.Timeout(min(PIECE_WITHIN, within), connect=min(CONNECT_WITHIN, within))
-    sent = {"Accept-Encoding": "identity", **headers}
-    try:
-        with client.stream("GET", url, headers=sent, timeout=timeout, follow_redirects=False) as answer:
-            if answer.status_code in _NOT_THERE:
-                return False
-            _check(answer, largest)
-            written = 0
-            for piece in _pieces(answer, until):
-                written += len(piece)
-                if written > largest:
-                    raise UnreadableReportError(f"the report has more than {largest} bytes")
-                into.write(piece)
-    except (httpx.HTTPError, httpx.InvalidURL, SSLError, zlib.error) as error:
-        raise ProviderUnavailableError(f"{type(error).__name__} while a report was downloaded") from error
+    # A connection of its own: one that is there already would be unknown to whoever has to hang up.
+    sent = {"Accept-Encoding": "identity", "Connection": "close", **headers}
+    with _HangUp(within) as hang_up:
+        options: dict[str, Any] = {"timeout": timeout, "extensions": {"trace": hang_up.note}}
+        try:
+            with client.stream("GET", url, headers=sent, follow_redirects=False, **options) as answer:
+                if answer.status_code in _NOT_THERE:
+                    return False
+                _check(answer, largest)
+                written = 0
+                for piece in _pieces(answer, until):
+                    written += len(piece)
+                    if written > largest:
+                        raise UnreadableReportError(f"the report has more than {largest} bytes")
+                    into.write(piece)
+        except (httpx.HTTPError, httpx.InvalidURL, SSLError, zlib.error) as error:
+            how = _TOO_SLOW if hang_up.is_done else f"{type(error).__name__} while a report was downloaded"
+            raise ProviderUnavailableError(how) from error
+        if hang_up.is_done:  # a body without a length ends where the connection does, and looks whole
+            raise ProviderUnavailableError(_TOO_SLOW)
     return True
+
+
+class _HangUp:
+    """Ends the connection of a request after so many seconds, from another thread.
+
+    httpx bounds each read, and headers that come a byte at a time are many reads within one call.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.is_done = False
+        self._lock = Lock()
+        self._held: socket.socket | None = None
+        self._timer = Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            if self._held is not None:
+                self._held.close()
+                self._held = None
+
+    def note(self, event: str, details: Mapping[str, Any]) -> None:
+        """What httpcore tells of a request: its connection is held as it is before TLS, by a copy of its own."""
+        if event != "connection.connect_tcp.complete":
+            return
+        found = details["return_value"].get_extra_info("socket")
+        with self._lock:
+            if self._held is not None:
+                self._held.close()
+            self._held = found.dup()
+            if self.is_done:
+                self._shut_down()
+
+    def _end(self) -> None:
+        with self._lock:
+            self.is_done = True
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        with suppress(OSError):
+            if self._held is not None:
+                self._held.shutdown(socket.SHUT_RDWR)
 
 
 def _check(answer: httpx.Response, largest: int) -> None:
@@ -98,7 +156,7 @@ def _pieces(answer: httpx.Response, until: float) -> Iterator[bytes]:
     # As they come: with a size it would wait until so much is there, for ever of one that drips.
     for raw in answer.iter_raw():
         if monotonic() > until:
-            raise ProviderUnavailableError("a report did not end in time")
+            raise ProviderUnavailableError(_TOO_SLOW)
         if unpack is None:
             yield raw
             continue
@@ -107,7 +165,7 @@ def _pieces(answer: httpx.Response, until: float) -> Iterator[bytes]:
             yield unpack.decompress(rest, PIECE)
             rest = unpack.unconsumed_tail
             if monotonic() > until:
-                raise ProviderUnavailableError("a report did not end in time")
+                raise ProviderUnavailableError(_TOO_SLOW)
         if unpack.unused_data:
             raise UnreadableReportError("the report is packed, and something follows it")
     if unpack is not None and not unpack.eof:

@@ -7,6 +7,7 @@ fetch.
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,7 @@ from checkout_service.settlements.command_context import (
     watched,
     watched_no_more,
 )
+from checkout_service.settlements.connecting import connect
 from checkout_service.settlements.fetching import Fetched, fetch_account, fetching
 from checkout_service.settlements.import_cli import import_files
 from checkout_service.settlements.leases import LeaseLostError, LeaseTakenError
@@ -39,7 +41,11 @@ NOTHING_SET: Final = (
 def settlements() -> None:
     """What was paid out, beside what was sold: reports fetched and imported, exceptions, payouts, fees.
 
-    Connects by SETTLEMENTS_DATABASE_URL, as the role PREFIX_settlements.
+    Connects by SETTLEMENTS_DATABASE_URL, as the role PREFIX_settlements. Amounts are in the currency's major unit, and
+    times in UTC unless a setting says otherwise.
+
+    Exits with 0 where it is done or nothing is to do, with 1 where somebody has to look, with 2 where it was used
+    wrongly, with 130 after Ctrl-C and 143 after SIGTERM: what was not through then is not there.
     """
 
 
@@ -60,17 +66,23 @@ for _command in (
 @click.option(
     "--since",
     type=Day(),
-    help="Fetch from this day on (its beginning in SETTLEMENTS_TIMEZONE), in place of where the last fetch ended.",
+    help="Fetch from this day on, such as 2026-11-01 (its beginning in SETTLEMENTS_TIMEZONE), in place of where the "
+    "last fetch ended.",
 )
-@click.option("--provider", help="Of this provider alone.")
+@click.option("--provider", metavar="NAME", help="Of this provider alone, such as stripe; by default of all.")
 def fetch(since: datetime | None, provider: str | None) -> None:
     """Fetch what providers report since the last time, and enter it.
 
-    A timer runs it, each hour say. It ends by itself. Of two at once one ends at once, with a word and with 0. An
-    account is asked once in 10 minutes at most, whoever asks. Without news it writes nothing.
+    A timer runs it, each hour say. It ends by itself. Of two at once one ends at once, with a word and with 0; after
+    one that was killed the next may begin within 2 minutes. An account is asked once in 10 minutes at most, whoever
+    asks. Without news it writes nothing.
 
     Exits with 1 where a provider could not be fetched, or a file does not prove itself: each is named, and the others
     were fetched all the same.
+
+    \b
+    Example:
+      checkout settlements fetch --provider stripe --since 2026-11-01
     """
     with settled(fetches=True) as (settings, connection):
         accounts, faults = settings.accounts, settings.report_faults
@@ -88,7 +100,7 @@ def fetch(since: datetime | None, provider: str | None) -> None:
             for fault in wrong:
                 click.echo(f"  {shown(fault, 1000)}", err=True)
         try:
-            with fetching(connection) as lease:
+            with fetching(connection, partial(connect, settings)) as lease:
                 for name, account in accounts.items():
                     lease.go_on()
                     done = fetch_account(connection, lease, name, account, since=begins, progress=watched)
@@ -100,7 +112,7 @@ def fetch(since: datetime | None, provider: str | None) -> None:
         except LeaseTakenError as error:
             click.echo(
                 "Another fetch is at work, or was killed a moment ago: nothing was done. If it was killed, another one "
-                f"may begin at {error.until:%H:%M} UTC.",
+                f"may begin at {error.until:%H:%M:%S} UTC.",
                 err=True,
             )
         except LeaseLostError as error:

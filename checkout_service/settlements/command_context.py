@@ -23,29 +23,48 @@ from checkout_service.settlements.missing import find_missing
 from checkout_service.settlements.presenting import number_of
 from checkout_service.settlements.readers import report_forms
 
-INTERRUPTED: Final = 128 + signal.SIGINT
-"""The exit status of a command that Ctrl-C ended, as a shell's."""
-
-ENDED: Final = 128 + signal.SIGTERM
-
 LONGEST_OPERATOR: Final = 200
 LONGEST_WHY: Final = 2000
 """Characters that the audit takes of each (checkout_service/commands/models.py, which the database has as well)."""
 
-operator_option = click.option("--operator", help="Who you are, for the audit; by default the operating system's user.")
+operator_option = click.option(
+    "--operator", metavar="NAME", help="Who you are, for the audit; by default the operating system's user."
+)
 why_option = click.option("--why", required=True, help="Why, in your own words, for the audit.")
 
 
+class EndedError(KeyboardInterrupt):
+    """SIGTERM: as Ctrl-C, whatever the server is doing for us is canceled, and what others wait for is given back."""
+
+
 class SettlementCommands(click.Group):
-    """Commands that need the database alone. Ctrl-C leaves nothing half done, and ends them with 130."""
+    """Commands that need the database alone. Ctrl-C and SIGTERM leave nothing half done, and end them with 130 and 143,
+    as a shell's."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        signal.signal(signal.SIGTERM, _end)
         try:
-            return super().invoke(ctx)
+            with _interrupted():
+                return super().invoke(ctx)
+        except EndedError:
+            raise SystemExit(128 + signal.SIGTERM) from None
         except KeyboardInterrupt:
             click.echo("\nInterrupted: what was not through is not there; what was entered before stays.", err=True)
-            raise SystemExit(INTERRUPTED) from None
+            raise SystemExit(128 + signal.SIGINT) from None
+
+
+@contextmanager
+def _interrupted() -> Iterator[None]:
+    """Have both signals raise within, each unless whoever started us has it ignored, and be as before it behind."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _end}
+    before = {number: signal.getsignal(number) for number in handlers}
+    try:
+        for number, handler in handlers.items():
+            if before[number] is not signal.SIG_IGN:
+                signal.signal(number, handler)
+        yield
+    finally:
+        for number, handler_before in before.items():
+            signal.signal(number, handler_before)
 
 
 @contextmanager
@@ -118,8 +137,7 @@ def shown(text: str, most: int = 200) -> str:
 
 
 def _end(_signal: int, _frame: Any) -> None:
-    """An end that undoes what is not through, and gives back what others wait for."""
-    sys.exit(ENDED)
+    raise EndedError
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -7,7 +7,7 @@ cannot be read no later one; how far the fetch came is kept up to before it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,9 +24,10 @@ from checkout_service.settings.provider_accounts import Account
 from checkout_service.settlement_words import EXCEPTIONS, FileState, MatchState
 from checkout_service.settlements.entered import FileOfAnotherError
 from checkout_service.settlements.entering import enter
-from checkout_service.settlements.leases import FETCH, LASTS, Lease, take_lease
+from checkout_service.settlements.leases import FETCH, Connect, Lease, kept, take_lease
 from checkout_service.settlements.notices import notices
 from checkout_service.settlements.readers import account_name, fetcher_of
+from checkout_service.settlements.spool import no_room
 
 EVERY: Final = timedelta(minutes=10)
 """An account is asked once in so long at most, whoever asks."""
@@ -70,15 +71,14 @@ class Fetched:
 
 
 @contextmanager
-def fetching(connection: psycopg.Connection[Any], *, lasts: timedelta = LASTS) -> Iterator[Lease]:
-    """The turn to fetch. Raises LeaseTakenError, LeaseLostError by its ``go_on``, and psycopg.Error."""
-    lease = take_lease(connection, FETCH, lasts=lasts)
-    try:
+def fetching(connection: psycopg.Connection[Any], connect: Connect) -> Iterator[Lease]:
+    """The turn to fetch. Raises LeaseTakenError, LeaseLostError by its ``go_on``, and psycopg.Error.
+
+    ``connect`` makes further connections, which keep it and give it back beside ``connection``.
+    """
+    lease = take_lease(connection, FETCH)
+    with kept(lease, connect):
         yield lease
-    finally:
-        # Whatever ends it: the next one need not wait.
-        with suppress(psycopg.Error):
-            lease.end()
 
 
 def fetch_account(
@@ -134,7 +134,7 @@ def fetch_account(
     except (ProviderError, ProviderSpecError, UnreadableReportError, FileOfAnotherError) as error:
         fetched.error = str(error) or type(error).__name__
     except OSError as error:
-        fetched.error = f"this machine has no room for it, or cannot write it: {error.strerror or error}"
+        fetched.error = no_room(error)
     except psycopg.Error as error:
         if connection.closed:
             raise

@@ -30,37 +30,59 @@ from checkout_service.settlements.entered import Entered, FileOfAnotherError
 from checkout_service.settlements.entering import enter
 from checkout_service.settlements.presenting import number_of, residue_line
 from checkout_service.settlements.readers import NoReportsError, reader_of
+from checkout_service.settlements.spool import no_room
 from checkout_service.spellings import fault_of_subject
 
 _ZIP: Final = b"PK\x03\x04"
 _PACKED: Final = {
     b"\x1f\x8b": "compressed by gzip",
     _ZIP: "a ZIP or Excel file",
+    b"PK\x05\x06": "an empty ZIP",
+    b"PK\x07\x08": "a ZIP in several parts",
     b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ\0": "compressed by xz",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"7z\xbc\xaf\x27\x1c": "a 7z file",
+    b"Rar!\x1a\x07": "a RAR file",
+    b"\xd0\xcf\x11\xe0": "an old Excel file",
 }
 """How files begin that hold others: what is in them may be any size."""
+
+_TAR: Final = slice(257, 262), b"ustar"
+"""Where a tar says what it is."""
 
 
 class BadFileError(Exception):
     """A file that is not even looked into; the message says why."""
 
 
-@click.command("import")
+@click.command("import", short_help="Enter reports of a provider, or statements of a bank.")
 @click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--provider", required=True, help="Whose files they are: a provider, or bank.")
 @click.option(
-    "--account", default="", help="The account there, or the IBAN, where the files do not say it or one is expected."
+    "--provider", metavar="NAME", required=True, help="Whose files they are: a provider such as stripe, or bank."
+)
+@click.option(
+    "--account",
+    metavar="NAME",
+    default="",
+    help="The account there, or the IBAN, where the files do not say it; files of another one are refused.",
 )
 @operator_option
 def import_files(files: tuple[Path, ...], provider: str, account: str, operator: str | None) -> None:
     """Enter reports of a provider, or statements of a bank, out of files: each whole, or nothing of it.
 
     A file that does not prove itself is kept and held: nothing of it is matched until a later file resolves it, or
-    somebody accepts it. The same file again changes nothing. Files are plain (no archives, but a bank's ZIP), of at
-    most 512 MiB, and no pipes, since a file is read twice.
+    somebody accepts it. The same file again changes nothing. Files are plain, and of at most 512 MiB: nothing that is
+    packed (gzip, ZIP, tar, Excel and the like) and no pipe, since a file is read twice. Of a bank a ZIP of camt.053 is
+    read as well; there a file has 64 MiB at most, and what is in a ZIP 256 MiB together. The lines of a million take
+    257 MiB in TMPDIR while they are read.
 
-    Exits with 1 at the first unreadable line, with its number, and where a file is held; with 130 after Ctrl-C. Of
-    several files each counts by itself.
+    Of several files each counts by itself. Exits with 1 where one cannot be read, whose first unreadable line is named
+    by its number, or is held.
+
+    \b
+    Example:
+      checkout settlements import payouts.csv itemized.csv --provider stripe
     """
     try:
         read = reader_of(provider)
@@ -82,7 +104,8 @@ def import_files(files: tuple[Path, ...], provider: str, account: str, operator:
                 )
             except (BadFileError, UnreadableReportError, FileOfAnotherError, OSError) as error:
                 watched_no_more()
-                click.echo(f"{shown(str(file))}: {shown(str(error), 1000)}. Nothing of it was entered.", err=True)
+                words = no_room(error) if isinstance(error, OSError) else str(error)
+                click.echo(f"{shown(str(file))}: {shown(words, 1000)}. Nothing of it was entered.", err=True)
                 is_good = False
             else:
                 watched_no_more()
@@ -138,7 +161,11 @@ def _fault(file: BufferedReader, provider: str) -> str | None:
         return f"it has {size} bytes, more than the {LARGEST_FILE >> 20} MiB of a report"
     # Banks pack statements into a ZIP, whose reader bounds it.
     kinds = {magic: words for magic, words in _PACKED.items() if provider != BANK or magic != _ZIP}
-    packed = next((words for magic, words in kinds.items() if file.peek(4).startswith(magic)), None)
+    head = file.peek(512)
+    packed = next((words for magic, words in kinds.items() if head.startswith(magic)), None)
+    place, magic = _TAR
+    if head[place] == magic:
+        packed = "a tar"
     return f"it is {packed}: unpack it, or save it as CSV, first" if packed else None
 
 

@@ -1,29 +1,44 @@
 """Has one command at a time fetch reports: a row that says until when it is somebody's.
 
-No lock of a connection: behind a pooler it would be the pooler's, and no login role may take advisory locks.
+No lock of a connection: behind a pooler it would be the pooler's, and no login role may take advisory locks. A download
+and a statement may take many minutes, so a thread says each moment, on connections of its own, that its holder lives.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 import psycopg
 
+from checkout_service.settlements.connecting import SettlementsConnection
+from checkout_service.threads import BackgroundThread
+
 FETCH: Final = "fetch"
 
-LASTS: Final = timedelta(minutes=20)
-"""For how long it is somebody's who did not say more: a report is downloaded within 10 minutes, a statement takes 15 at
-most. After a kill the next one begins so much later."""
+LASTS: Final = timedelta(minutes=2)
+"""For how long it is somebody's who says no more. After a kill, or where the database is gone, the next one begins so
+much later."""
+
+EACH: Final = LASTS / 6
+"""Between two times that its holder says it. A failover may take several of them."""
+
+ANSWER_WITHIN: Final = 5.0
+"""Seconds for a statement about a lease alone: it waits for nobody but another holder."""
+
+Connect = Callable[[], SettlementsConnection]
 
 
 class LeaseTakenError(Exception):
     """Another one is at work, or was killed a moment ago: ``until`` (UTC) it is theirs."""
 
     def __init__(self, until: datetime) -> None:
-        super().__init__(f"until {until:%H:%M} UTC")
+        super().__init__(f"until {until:%H:%M:%S} UTC")
         self.until = until
 
 
@@ -61,6 +76,46 @@ def take_lease(connection: psycopg.Connection[Any], name: str, *, lasts: timedel
     return lease
 
 
+@contextmanager
+def kept(lease: Lease, connect: Connect) -> Iterator[None]:
+    """Have it within, however long that takes, and give it back, whatever ends that.
+
+    ``connect`` makes connections beside that of the lease, which may be at work, or gone. Where no other one can be
+    made either, it is over by itself after ``lasts``.
+    """
+    is_over = Event()
+
+    def rounds() -> Iterator[float]:
+        while True:
+            yield EACH.total_seconds()
+            if is_over.is_set():
+                return
+            # Whoever has lost it meanwhile learns that by itself.
+            with suppress(psycopg.Error, LeaseLostError), _beside(lease, connect) as beside:
+                beside.go_on()
+
+    thread = BackgroundThread("settlements-lease", rounds)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.wake()
+        try:
+            lease.end()
+        except psycopg.Error:
+            with suppress(psycopg.Error), _beside(lease, connect) as beside:
+                beside.end()
+
+
+@contextmanager
+def _beside(lease: Lease, connect: Connect) -> Iterator[Lease]:
+    """The same lease on a connection of its own."""
+    with connect() as connection:
+        connection.answer_within = ANSWER_WITHIN
+        yield replace(lease, connection=connection)
+
+
 _TAKE: Final = """
 INSERT INTO settlement_leases AS lease (name, holder, lease_until)
 VALUES (%(name)s, %(holder)s, now() + %(lasts)s::interval)
@@ -77,6 +132,8 @@ WHERE name = %(name)s AND holder = %(holder)s
 RETURNING holder
 """
 
+# With another holder, who is nobody: a thread that says at this moment that the last one lives is too late.
 _END: Final = """
-UPDATE settlement_leases SET lease_until = now(), updated_at = now() WHERE name = %(name)s AND holder = %(holder)s
+UPDATE settlement_leases SET lease_until = now(), holder = gen_random_uuid(), updated_at = now()
+WHERE name = %(name)s AND holder = %(holder)s
 """

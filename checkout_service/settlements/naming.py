@@ -15,8 +15,10 @@ from checkout_service.settlements.connecting import SettlementsConnection
 from checkout_service.settlements.presenting import amount, number_of
 from checkout_service.spellings import parse_id
 
-provider_option: Final = click.option("--provider", help="Whose payout it is, where several have this name.")
-account_option: Final = click.option("--account", help="Of this account there.")
+provider_option: Final = click.option(
+    "--provider", metavar="NAME", help="Whose payout it is, where several have this name."
+)
+account_option: Final = click.option("--account", metavar="NAME", help="Of this account there.")
 
 
 def payout_named(

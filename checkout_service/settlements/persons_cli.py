@@ -37,14 +37,14 @@ from checkout_service.spellings import parse_id
 _NO_MATCH = "No match has this id: `checkout settlements exceptions` lists those that are open."
 
 
-@click.command("accept")
+@click.command("accept", short_help="Enter a held file as it is, with its residue.")
 @click.argument("file", metavar="FILE|ID")
 @click.option(
     "--residue",
     is_flag=True,
     help="Enter it with its residue: what was found less what is expected. Without this the residue is shown alone.",
 )
-@click.option("--provider", help="Whose file it is, where several have this name.")
+@click.option("--provider", metavar="NAME", help="Whose file it is, where several have this name.")
 @click.option("--account", help="The account that it is about, where files of several have this name.")
 @click.option("--why", help="Why, in your own words, for the audit: needed with --residue.")
 @operator_option
@@ -56,6 +56,10 @@ def accept_file(
     FILE is its name without its folder, or its id. Without --residue it only shows what does not add up, and changes
     nothing. What is accepted stands with the file, with its payout and in the audit. A later file that adds up needs
     none of this.
+
+    \b
+    Example:
+      checkout settlements accept itemized.csv --residue --why "a cent of rounding"
     """
     reason = because(why or "") if residue else ""
     with settled() as (_settings, connection):
@@ -86,7 +90,7 @@ def accept_file(
         )
 
 
-@click.command("undo")
+@click.command("undo", short_help="End a match that is wrong.")
 @click.argument("match_id", type=Id(), metavar="MATCH")
 @why_option
 @operator_option
@@ -109,7 +113,7 @@ def undo_match(match_id: UUID, why: str, operator: str | None) -> None:
     click.echo(f"{match_id}: undone" if again is None else f"{match_id}: open again, as {again}")
 
 
-@click.command("resolve")
+@click.command("resolve", short_help="Settle exceptions.")
 @click.argument("match_ids", type=Id(), metavar="MATCH…", nargs=-1)
 @click.option("--payout", metavar="PAYOUT", help="All exceptions of this payout, by its id or name; with --kind.")
 @click.option("--kind", type=click.Choice([state.value for state in EXCEPTIONS]), help="All of this kind.")
@@ -130,6 +134,10 @@ def resolve_match(
 
     Either those of these ids, one after the other, or with --payout and --kind all of one kind that a payout has, all
     or none of them. A wrong one is taken back by `undo`.
+
+    \b
+    Example:
+      checkout settlements resolve --payout po_1 --kind unknown_here --why "the other shop's"
     """
     reason = because(why)
     if (payout is None) != (kind is None) or (payout is None) != bool(match_ids):
@@ -159,7 +167,7 @@ def _resolve(connection: SettlementsConnection, match_id: UUID, *, operator: str
         raise click.ClickException(f"{match_id}: It is no exception: nobody needs to settle it.") from error
 
 
-@click.command("link")
+@click.command("link", short_help="Say which payout an entry is part of.")
 @click.argument("entry_id", type=Id(), metavar="ENTRY")
 @click.argument("payout", metavar="PAYOUT")
 @provider_option

@@ -26,7 +26,7 @@ from checkout_service.settlements.command_queries import (
     open_exceptions,
     parts_of,
 )
-from checkout_service.settlements.naming import account_option, payout_named
+from checkout_service.settlements.naming import account_option, payout_named, provider_option
 from checkout_service.settlements.presenting import amount, difference, moment, number_of, residue_of, stored_residue
 from checkout_service.settlements.remedies import HELD, REMEDIES, remedy_of
 
@@ -47,15 +47,15 @@ class Month(click.ParamType[date]):
         return date(int(found[1]), int(found[2]), 1)
 
 
-_provider = click.option("--provider", help="Of this provider alone; `bank` of bank statements.")
+_provider = click.option("--provider", metavar="NAME", help="Of this provider alone; `bank` of bank statements.")
 _json = click.option("--json", "as_json", is_flag=True, help="A JSON object a line, amounts as texts.")
 
 
-@click.command("exceptions")
+@click.command("exceptions", short_help="List what needs a person, and what to do.")
 @click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="May be repeated; by default all.")
 @_provider
-@click.option("--before", type=Id(), metavar="ID", help="Go on behind this one, the last that was listed.")
-@click.option("--limit", type=Number(1, 10_000), default=50, show_default=True, help="So many at most.")
+@click.option("--before", type=Id(), metavar="ID", help="Go on behind this one, the last that was listed: older ones.")
+@click.option("--limit", type=Number(1, 10_000), default=50, show_default=True, metavar="N", help="So many at most.")
 @_json
 def list_exceptions(
     kinds: tuple[str, ...], provider: str | None, before: UUID | None, limit: int, as_json: bool
@@ -95,9 +95,9 @@ def list_exceptions(
         click.echo(f"There are more than these {limit}: --limit, or --before {last}", err=True)
 
 
-@click.command("show")
+@click.command("show", short_help="Show a payout and what it is made of.")
 @click.argument("payout", metavar="PAYOUT")
-@_provider
+@provider_option
 @account_option
 def show_payout(payout: str, provider: str | None, account: str | None) -> None:
     """Show a payout, by its id or by the provider's name for it: what it is made of, exceptions, bank, files, proof.

@@ -8,6 +8,7 @@ process, however that ends.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -88,6 +89,12 @@ def spooled(
         report.payouts[:] = [_checked(payout) for payout in report.payouts]
         file.seek(0)
         yield Spool(file=file, rows=rows)
+
+
+def no_room(error: OSError) -> str:
+    """Why the lines, or a report that is downloaded, could not be put into a file here, in words."""
+    where = f" in {tempfile.tempdir}" if tempfile.tempdir else ""
+    return f"this machine has no room for it{where}, or cannot write it: {error.strerror or error}"
 
 
 def to_json(values: Any) -> str:

@@ -37,6 +37,7 @@ MAY_COMMIT = {"checkout_service/database/engine.py", "checkout_service/database/
 STARTS_THREADS = {
     "checkout_service/threads.py": "the one engine of background threads",
     "checkout_service/flower_pages/queues.py": "looks at a broker beside Flower's loop, once at a time, with a bound",
+    "checkout_service/providers/downloads.py": "hangs up on a report that takes longer than it may",
     "checkout_service/telemetry/otlp_session.py": "hangs up on a collector that takes longer than it may",
     "checkout_service/telemetry/otlp.py": "exports the last spans for a moment while its process ends",
     "worker/events/posting.py": "looks names up beside its event loop, with a bound: the system's look-up blocks",

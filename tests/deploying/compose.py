@@ -247,6 +247,8 @@ class Project:
             there.mkdir(parents=True, exist_ok=True)
             place = root / target.lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
+            if target == "/tmp" and not place.is_symlink():
+                place.rmdir()
             if not place.is_symlink():
                 place.symlink_to(there)
 

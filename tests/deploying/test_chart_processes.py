@@ -178,12 +178,25 @@ def test_every_pod_is_locked_up_and_bounded(everything: list[Document]) -> None:
             "capabilities": {"drop": ["ALL"]},
         }
         assert [volume for volume in spec["volumes"] if volume["name"] == "tmp"] == [
-            {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}
-        ]
+            {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi" if name == "settlements" else "256Mi"}}
+        ], "on the node's disk: a medium in memory would count as the container's"
         assert {"name": "tmp", "mountPath": "/tmp"} in inside["volumeMounts"]
         assert set(inside["resources"]["requests"]) == {"cpu", "memory"}, name
         assert "memory" in inside["resources"]["limits"], name
         assert inside["image"] == f"registry.example.com/shop/checkout-service@sha256:{'0a' * 32}"
+
+
+def test_what_a_fetch_of_reports_may_put_on_a_disk_is_a_value_of_its_own(helm: Helm) -> None:
+    own = {"enabled": True, "tmp": {"sizeLimit": "3Gi"}}
+    found = pods(helm.documents(LEAST | {"tmp": {"sizeLimit": "1Gi"}, "settlements": own}))
+    sizes = {
+        name: volume["emptyDir"]
+        for name, pod in found.items()
+        for volume in pod["spec"]["volumes"]
+        if volume["name"] == "tmp"
+    }
+    assert sizes.pop("settlements") == {"sizeLimit": "3Gi"}
+    assert {each["sizeLimit"] for each in sizes.values()} == {"1Gi"}
 
 
 def test_pods_have_what_all_pods_are_to_have(everything: list[Document]) -> None:

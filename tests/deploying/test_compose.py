@@ -115,14 +115,14 @@ def test_a_health_check_reads_what_its_process_was_given(services: Project) -> N
 
 def test_each_process_finds_its_own_secrets_and_no_others() -> None:
     for name, service in read({})["services"].items():
-        mounted = {volume.split(":")[0] for volume in service.get("volumes", [])}
+        mounted = {volume.split(":")[0] for volume in service.get("volumes", []) if not volume.endswith(":/tmp")}
         assert ("admin" in mounted) == (name == "database"), name
         assert ("administrator" in mounted) == (name in {"password", "postgres", "database"}), name
         files = {**FILES_OF_PROCESS, **FILES_OF_COMMAND}
         if name in files:
             # What is shared by many is in each volume.
             assert mounted == (set(files[name]) - {"broker"} or {name}), name
-            assert all(volume.endswith(":ro") for volume in service.get("volumes", []))
+            assert all(volume.endswith((":ro", ":/tmp")) for volume in service.get("volumes", []))
             given = service["environment"]
             assert not [setting for setting in given if not may_hold(name, setting)]
 
@@ -169,6 +169,19 @@ def test_what_the_shops_files_say_reaches_each_process_at_any_start(services: Pr
         _loads_as_web(seen["web"])
 
 
+def test_reports_are_fetched_by_what_was_made_once_the_database_has_it(services: Project) -> None:
+    needed = services.services["settlements"]["depends_on"]
+    assert needed == {
+        "postgres": {"condition": "service_healthy"},
+        "release": {"condition": "service_completed_successfully"},
+    }
+    # The release, and so the database and all before it, begin with it; without them it fails with a sentence.
+    services.run_once("settlements")
+    assert {"postgres", "database", "release"} <= set(services.started)
+    assert "No provider's reports are set up" in services.log("settlements")
+    assert list((services.folder / "volumes" / "reports").iterdir()) == []
+
+
 def _loads_as_web(environment: dict[str, str]) -> None:
     program = "from checkout_service.settings.values import WebSettings\n"
     program += "from checkout_service.providers.registry import account_forms\n"
@@ -187,7 +200,10 @@ def test_what_runs_is_what_the_image_says() -> None:
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
-        assert [entry.partition(":")[0] for entry in service["tmpfs"]] == ["/tmp"]
+        # What a million lines take is on the disk, and of that process alone.
+        in_memory = [entry.partition(":")[0] for entry in service["tmpfs"]]
+        on_disk = [volume for volume in service.get("volumes", []) if volume.endswith(":/tmp")]
+        assert (in_memory, on_disk) == (([], ["reports:/tmp"]) if name == "settlements" else (["/tmp"], [])), name
         assert ("healthcheck" in service) == (service["restart"] != "no"), name
     health = re.search(r"HEALTHCHECK .*CMD (\[.+\])$", DOCKERFILE, re.M)
     assert health

@@ -52,6 +52,8 @@ def test_reports_are_fetched_by_a_timer_and_one_at_a_time() -> None:
     assert timer["Timer"]["OnCalendar"] == "hourly"
     # A long one is not broken off by the hour: while it runs, no second one begins. One that hangs is ended.
     assert 3600 < int(service["Service"]["TimeoutStartSec"]) < 86400
+    # What a million lines take is on the disk: /tmp may be in memory. PrivateTmp gives it a folder of its own in both.
+    assert service["Service"]["Environment"] == "TMPDIR=/var/tmp"
     hardened = {"NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome"}
     (sender,) = [_unit(unit)["Service"] for unit in UNITS if _process(unit) == "sender"]
     assert {name: service["Service"][name] for name in hardened} == {name: sender[name] for name in hardened}
@@ -111,7 +113,8 @@ def test_each_process_reads_the_settings_and_its_own_secrets_alone() -> None:
         assert [value.lstrip("-") for name, _, value in lines if name == "EnvironmentFile"] == [
             f"/etc/checkout/{file}.env" for file in ("settings", *files)
         ], process
-        assert "Environment" not in {name for name, _, _ in lines}, process
+        own = [value for name, _, value in lines if name == "Environment"]
+        assert own == (["TMPDIR=/var/tmp"] if process == "settlements" else []), process
 
 
 def test_the_page_names_each_file_what_it_holds_and_who_reads_it() -> None:

@@ -7,6 +7,8 @@ import io
 import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
+from threading import Timer
+from threading import enumerate as enumerate_threads
 from time import monotonic
 from typing import Any
 
@@ -174,10 +176,50 @@ def test_a_slow_one_is_broken_off_though_it_always_sends_something(server: Repor
     assert 0.4 < monotonic() - began < 15
 
 
+DRIPPING = {
+    "a status line": b"HTTP/1.1 200 " + b"O" * 5000,
+    "headers": b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 5000,
+    "many headers": b"HTTP/1.1 200 OK\r\n" + b"X-Many: 1\r\n" * 500,
+    "a body without a length": b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5000,
+    "what is not there": b"HTTP/1.1 404 Not Found\r\nX-Long: " + b"x" * 5000,
+}
+
+
+@pytest.mark.parametrize("answer", DRIPPING.values(), ids=DRIPPING.keys())
+def test_all_of_it_is_bounded_whatever_comes_a_byte_at_a_time(server: ReportServer, answer: bytes) -> None:
+    """Each byte comes well within the time of one read."""
+
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        for byte in answer:
+            handler.wfile.write(bytes([byte]))
+            if server.stopping.wait(0.02):
+                return
+
+    server.answers[PATH] = drip
+    began = monotonic()
+    with pytest.raises(ProviderUnavailableError, match="did not end in time"):
+        fetched(server, within=0.6)
+    assert 0.5 < monotonic() - began < 15
+
+
+def test_what_ends_in_time_is_not_hung_up_on_and_the_next_one_has_a_connection_of_its_own(server: ReportServer) -> None:
+    server.answers[PATH] = b"one"
+    with httpx.Client() as client:
+        for _ in range(2):
+            file = io.BytesIO()
+            assert download(client, server.origin + PATH, headers=KEY, into=file, within=15)
+            assert file.getvalue() == b"one"
+    assert [headers["Connection"] for headers in server.headers] == ["close", "close"]
+    for thread in enumerate_threads():
+        if isinstance(thread, Timer):
+            thread.join(5)
+            assert not thread.is_alive()
+
+
 def test_one_that_says_nothing_is_broken_off(server: ReportServer) -> None:
     server.answers[PATH] = lambda _handler: bool(server.stopping.wait(20)) and None
 
-    with pytest.raises(ProviderUnavailableError, match="ReadTimeout while a report"):
+    with pytest.raises(ProviderUnavailableError, match=r"ReadTimeout while a report|did not end in time"):
         fetched(server, within=0.3)
 
 

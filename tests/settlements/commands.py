@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import make_url
 
@@ -26,23 +28,27 @@ class Commands:
     reports: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def __call__(self, *arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, within: Sequence[str] = (), **given: str) -> subprocess.CompletedProcess[str]:
         """Run one to its end. A setting that is given as '' is not set."""
-        process = self.start(*arguments, **given)
+        process = self.start(*arguments, within=within, **given)
         output, errors = process.communicate(timeout=120)
         return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
-    def start(self, *arguments: str, **given: str) -> subprocess.Popen[str]:
-        """Begin one."""
+    def start(self, *arguments: str, within: Sequence[str] = (), **given: str) -> subprocess.Popen[str]:
+        """Begin one; ``within`` is a command that runs it, such as a shell's with limits."""
         environment = {name: value for name, value in {**self.settings, **given}.items() if value}
         process = subprocess.Popen(
             # Whatever runs the tests may be in the background of a shell, which has its children ignore Ctrl-C.
-            ["/usr/bin/env", "--default-signal=INT", sys.executable, "-m", "checkout_service.command_line",
-             "settlements", *arguments],
+            ["/usr/bin/env", "--default-signal=INT", *within, sys.executable, "-m",
+             "checkout_service.command_line", "settlements", *arguments],
             cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.started.append(process)
         return process
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection of the commands' role, for whoever is in their way."""
+        return psycopg.connect(self.settings["SETTLEMENTS_DATABASE_URL"])
 
     def report(self, name: str, text: str = GOOD) -> Path:
         """Put a report where the next fetch finds it."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import io
+import lzma
 import os
 import signal
+import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -25,6 +29,15 @@ TABLES = ("settlement_files", "settlement_lines", "balance_entries", "payouts", 
 
 def counts(sql: Sql) -> list[int]:
     return [sql(f"SELECT count(*) FROM {table}")[0].count for table in TABLES]
+
+
+def tar_of(content: bytes) -> bytes:
+    with io.BytesIO() as made:
+        with tarfile.open(fileobj=made, mode="w") as archive:
+            info = tarfile.TarInfo("report.txt")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        return made.getvalue()
 
 
 @pytest.fixture
@@ -103,15 +116,23 @@ def test_hostile_words_are_shown_and_not_obeyed(run: Commands, tmp_path: Path) -
         (b"", "it is empty"),
         (b"\x1f\x8b\x08\x00rest", "it is compressed by gzip"),
         (b"PK\x03\x04rest", "it is a ZIP or Excel file"),
+        (b"PK\x05\x06" + bytes(18), "it is an empty ZIP"),
+        (bz2.compress(GOOD.encode()), "it is compressed by bzip2"),
+        (lzma.compress(GOOD.encode()), "it is compressed by xz"),
+        (b"\x28\xb5\x2f\xfd" + bytes(20), "it is compressed by zstd"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(20), "it is a 7z file"),
+        (b"\xd0\xcf\x11\xe0" + bytes(600), "it is an old Excel file"),
+        (tar_of(GOOD.encode()), "it is a tar"),
     ],
 )
 def test_what_can_be_no_report_is_not_looked_into(
     run: Commands, sql: Sql, file: Path, content: bytes, words: str
 ) -> None:
     file.write_bytes(content)
-    done = run("import", str(file), "--provider", "acme")
-    assert done.returncode == 1
-    assert f"{file}: {words}" in done.stderr
+    for provider in ("acme", "bank") if words != "it is a ZIP or Excel file" else ("acme",):
+        done = run("import", str(file), "--provider", provider)
+        assert done.returncode == 1
+        assert f"{file}: {words}" in done.stderr
     assert counts(sql) == [0] * len(TABLES)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -12,18 +14,22 @@ import pytest
 
 from checkout_service.settings.secret import Secret
 from checkout_service.settings.settlements import SettlementsSettings
+from checkout_service.settlements import leases
 from checkout_service.settlements.connecting import SettlementsConnection, connect
-from checkout_service.settlements.leases import Lease, LeaseLostError, LeaseTakenError, take_lease
+from checkout_service.settlements.leases import Lease, LeaseLostError, LeaseTakenError, kept, take_lease
 from tests.conftest import Sql
 from tests.settlements.commands import Commands, run
 
 __all__ = ["run"]  # a fixture
 
 
+def settings_of(run: Commands) -> SettlementsSettings:
+    return SettlementsSettings(database_url=Secret(run.settings["SETTLEMENTS_DATABASE_URL"]))
+
+
 @pytest.fixture
 def connections(run: Commands) -> Iterator[list[SettlementsConnection]]:
-    settings = SettlementsSettings(database_url=Secret(run.settings["SETTLEMENTS_DATABASE_URL"]))
-    made = [connect(settings) for _ in range(4)]
+    made = [connect(settings_of(run)) for _ in range(4)]
     yield made
     for connection in made:
         connection.close()
@@ -73,6 +79,53 @@ def test_of_several_at_once_one_has_it(connections: list[SettlementsConnection])
     for thread in threads:
         thread.join(30)
     assert len(taken) == 1
+
+
+def test_it_is_kept_beside_a_statement_that_takes_long_and_given_back_behind_it(
+    connections: list[SettlementsConnection], sql: Sql, monkeypatch: pytest.MonkeyPatch, run: Commands
+) -> None:
+    def until() -> datetime:
+        found: datetime = sql("SELECT lease_until FROM settlement_leases")[0].lease_until
+        return found
+
+    monkeypatch.setattr(leases, "EACH", timedelta(milliseconds=50))
+    lease = take_lease(connections[0], "fetch", lasts=timedelta(seconds=2))
+    begun = until()
+    with kept(lease, lambda: connect(settings_of(run))):
+        connections[0].execute("SELECT pg_sleep(1)")
+        assert until() - begun > timedelta(milliseconds=500)
+        with pytest.raises(LeaseTakenError):
+            take_lease(connections[1], "fetch")
+    for _ in range(4):
+        assert until() <= datetime.now(UTC), "nobody says behind it that it goes on"
+        time.sleep(0.1)
+    take_lease(connections[1], "fetch").end()
+
+
+def test_where_its_connection_is_gone_it_is_given_back_on_another_one_or_is_over_soon(
+    connections: list[SettlementsConnection], sql: Sql, run: Commands
+) -> None:
+    def nobody() -> SettlementsConnection:
+        raise psycopg.OperationalError("nobody listens there")
+
+    with kept(take_lease(connections[0], "fetch"), lambda: connect(settings_of(run))):
+        connections[0].close()
+    second = take_lease(connections[1], "fetch")
+
+    with kept(second, nobody):
+        connections[1].close()
+    with pytest.raises(LeaseTakenError) as taken:
+        take_lease(connections[2], "fetch")
+    assert taken.value.until - datetime.now(UTC) <= timedelta(minutes=2)
+
+
+def test_one_that_is_given_back_is_not_taken_again_by_a_late_word(connections: list[SettlementsConnection]) -> None:
+    lease = take_lease(connections[0], "fetch")
+    late = replace(lease, connection=connections[1])
+    lease.end()
+    with pytest.raises(LeaseLostError):
+        late.go_on()
+    take_lease(connections[2], "fetch").end()
 
 
 def test_the_connection_is_bounded_in_utc_and_finds_the_deployments_schema_alone(

@@ -44,7 +44,7 @@ priorityClassName: {{ . }}
 nodeSelector: {{ toJson . }}
 {{- end }}
 volumes:
-  - {name: tmp, emptyDir: {sizeLimit: {{ $root.Values.tmp.sizeLimit }}}}
+  - {name: tmp, emptyDir: {sizeLimit: {{ dig "tmp" "sizeLimit" $root.Values.tmp.sizeLimit (index $root.Values $process) }}}}
 {{- range $pods.extraVolumes }}
   - {{ toJson . }}
 {{- end }}
