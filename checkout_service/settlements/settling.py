@@ -318,8 +318,8 @@ def link(connection: psycopg.Connection[Any], entry_id: UUID, payout_id: UUID, *
 
 
 def _current(cursor: psycopg.Cursor[Any], match_id: UUID) -> tuple[Any, ...]:
-    """A match that holds: state, entry, payout, subject, its id, the payout of its entry (its own where it has none), the
-    kind of that, whether a person settled it, and who made it by hand.
+    """A match that holds: state, entry, payout, subject, its id, the payout of its entry (its own where it has none),
+    the kind of that, whether a person settled it, and who made it by hand.
     """
     found = cursor.execute(_MATCH, {"match": match_id}).fetchone()
     if found is None:
