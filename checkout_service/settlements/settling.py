@@ -53,7 +53,7 @@ class OtherCurrencyError(Exception):
 
 
 class LinkedAlreadyError(Exception):
-    """The entry is part of another payout."""
+    """The entry is part of another payout, or brought others with all of it."""
 
 
 class NoPartError(Exception):
@@ -156,6 +156,14 @@ _IN_ITS_PLACE: Final = """
 _BROUGHT_ALREADY: Final = """
     SELECT FROM settlement_matches WHERE entry_id = %(entry)s AND payout_id = %(payout)s AND undone_at IS NULL
         AND state = 'matched'
+"""
+
+_IS_TAKEN: Final = """
+    SELECT FROM balance_entries AS entry
+    WHERE entry.id = %(entry)s AND entry.net = (
+        SELECT sum(known.amount) FROM settlement_matches AS known
+        WHERE known.entry_id = entry.id AND known.undone_at IS NULL AND known.state IN ('matched', 'differs')
+            AND known.payout_id <> %(payout)s)
 """
 
 _LINK: Final = """
@@ -293,6 +301,8 @@ def link(connection: psycopg.Connection[Any], entry_id: UUID, payout_id: UUID, *
         if kind == EntryKind.BANK:
             if cursor.execute(_BROUGHT_ALREADY, values).fetchone() is not None:
                 return
+            if cursor.execute(_IS_TAKEN, values).fetchone() is not None:
+                raise LinkedAlreadyError(f"all of entry {entry_id} is of other payouts")
             cursor.execute(_IN_ITS_PLACE, values)
             cursor.execute(_BROUGHT, values)
             match_bank_entries(connection, payout_ids=[payout_id])
