@@ -163,7 +163,8 @@ class FetchContext:
     """What a fetch knows. ``since`` is what the operator named, and goes before ``cursor``.
 
     ``notices`` are names of report files that webhooks told of: anybody may have sent those. ``is_entered`` says
-    whether a report of this name was entered already. ``options`` are those of the ReportForm.
+    whether a report of this name was entered already, or dismissed by a person. ``options`` are those of the
+    ReportForm.
     """
 
     account: Account

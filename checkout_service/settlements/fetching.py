@@ -206,7 +206,9 @@ def _next_turn(connection: psycopg.Connection[Any], provider: str, account: str)
 
 
 def _is_entered(connection: psycopg.Connection[Any], provider: str, name: str) -> bool:
-    values: Mapping[str, Any] = {"provider": provider, "name": name, "state": FileState.ENTERED.value}
+    # One that a person dismissed is asked for no more, either.
+    states = [FileState.ENTERED.value, FileState.DISMISSED.value]
+    values: Mapping[str, Any] = {"provider": provider, "name": name, "states": states}
     return connection.execute(_IS_ENTERED, values).fetchone() is not None
 
 
@@ -229,7 +231,7 @@ SELECT fetched_at FROM settlement_accounts WHERE provider = %(provider)s AND acc
 
 _IS_ENTERED: Final = """
 SELECT FROM settlement_files
-WHERE provider = %(provider)s AND name = %(name)s AND state = %(state)s::settlement_file_state LIMIT 1
+WHERE provider = %(provider)s AND name = %(name)s AND state = ANY(%(states)s::settlement_file_state[]) LIMIT 1
 """
 
 _RECONCILED: Final = """

@@ -232,10 +232,7 @@ def link_entry(
             message = "Entry and payout are of different currencies, or of different providers or accounts."
             raise click.ClickException(message) from error
         except LinkedAlreadyError as error:
-            message = (
-                "The entry is part of another payout, or others take all of it: nothing was done. Of a bank's entry, "
-            )
-            raise click.ClickException(f"{message}`undo` the match that is wrong first.") from error
+            raise click.ClickException("The entry is part of another payout: nothing was done.") from error
         except NoPartError as error:
             message = "The payout's own line is no part of it, and a payout that nobody can list has no parts."
             raise click.ClickException(message) from error

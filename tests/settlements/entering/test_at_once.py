@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from checkout_service.settlement_words import EntryKind
+from checkout_service.settlements.entered import NotHeldError
 from checkout_service.settlements.entering import accept, enter
 from checkout_service.settlements.missing import find_missing
 from checkout_service.settlements.settling import (
@@ -173,8 +174,8 @@ def test_two_acceptances_of_one_section_and_a_file_that_adds_up(
         def act(connection: Settlements) -> Any:
             try:
                 return accept(connection, file, operator="ada", why="seen").new
-            except Exception as error:
-                return type(error).__name__
+            except NotHeldError:
+                return 0
 
         return act
 

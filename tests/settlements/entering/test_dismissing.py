@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from checkout_service.settlement_words import EntryKind, FileState
+from checkout_service.settlements import fetching
 from checkout_service.settlements.dismissing import dismiss, hold_again
 from checkout_service.settlements.entered import NotDismissedError, NotHeldError, UnknownFileError
 from checkout_service.settlements.entering import accept, enter
@@ -55,6 +56,17 @@ def test_nothing_of_what_was_dismissed_is_entered(settlements: Settlements, sql:
     [audit] = sql("SELECT operator, door, action, subject, why, details->>'name' AS name FROM audit")
     assert tuple(audit)[:5] == ("ada", "cli", "dismiss_file", str(file), "all of it is here")
     assert audit.name
+
+
+def test_a_report_that_was_dismissed_is_not_asked_for_again(settlements: Settlements) -> None:
+    file = enter(settlements, _waiting(name="po_1"), provider=PROVIDER, account="").file_id
+    assert not fetching._is_entered(settlements, PROVIDER, "po_1")
+
+    dismiss(settlements, file, operator="ada", why="of another shop")
+    assert fetching._is_entered(settlements, PROVIDER, "po_1")
+
+    hold_again(settlements, file, operator="ada", why="it is ours")
+    assert not fetching._is_entered(settlements, PROVIDER, "po_1")
 
 
 def test_one_that_is_held_again_is_tried_with_the_next_file(settlements: Settlements, sql: Sql) -> None:
