@@ -31,8 +31,7 @@ MATCH_STATE = _enum(MatchState, "settlement_match_state")
 class SettlementFile(Dated, Base):
     """A file of a provider or a bank, or what was fetched in its place.
 
-    What it says never changes. One that does not prove itself is held, and entered, superseded or
-    dismissed later; that last may be taken back.
+    What it says never changes. One that does not prove itself is held, and entered, superseded or dismissed later.
     The trigger settlement_files_guard (migrations/settlements/guards.sql) lets nothing else of it move.
     """
 
@@ -42,10 +41,8 @@ class SettlementFile(Dated, Base):
         CheckConstraint("rows >= 0", name="rows_not_negative"),
         CheckConstraint("(state = 'entered') = (entered_at IS NOT NULL)", name="entered"),
         CheckConstraint("num_nulls(accepted_by, accepted_why) IN (0, 2)", name="accepted"),
-        CheckConstraint(
-            "num_nonnulls(dismissed_by, dismissed_why) = CASE state WHEN 'dismissed' THEN 2 ELSE 0 END",
-            name="dismissed",
-        ),
+        CheckConstraint("(state = 'dismissed') = (dismissed_by IS NOT NULL)", name="dismissed"),
+        CheckConstraint("num_nulls(dismissed_by, dismissed_why) IN (0, 2)", name="dismissed_with_why"),
         Index("settlement_files_provider_account_sha256", "provider", "account", "sha256", unique=True),
         Index("settlement_files_provider_name", "provider", "name"),
         Index("settlement_files_held", "created_at", postgresql_where=text("state = 'held'")),

@@ -36,7 +36,8 @@ CREATE TABLE settlement_files (
     updated_at timestamptz DEFAULT now() NOT NULL,
     CONSTRAINT settlement_files_entered CHECK ((state = 'entered') = (entered_at IS NOT NULL)),
     CONSTRAINT settlement_files_accepted CHECK (num_nulls(accepted_by, accepted_why) IN (0, 2)),
-    CONSTRAINT settlement_files_dismissed CHECK (num_nonnulls(dismissed_by, dismissed_why) = CASE state WHEN 'dismissed' THEN 2 ELSE 0 END)
+    CONSTRAINT settlement_files_dismissed CHECK ((state = 'dismissed') = (dismissed_by IS NOT NULL)),
+    CONSTRAINT settlement_files_dismissed_with_why CHECK (num_nulls(dismissed_by, dismissed_why) IN (0, 2))
 );
 CREATE UNIQUE INDEX settlement_files_provider_account_sha256 ON settlement_files (provider, account, sha256);
 CREATE INDEX settlement_files_provider_name ON settlement_files (provider, name);

@@ -58,7 +58,7 @@ def test_nothing_of_what_was_dismissed_is_entered(settlements: Settlements, sql:
     assert audit.name
 
 
-def test_a_report_that_was_dismissed_is_not_asked_for_again(settlements: Settlements) -> None:
+def test_a_report_that_was_dismissed_is_not_fetched_again(settlements: Settlements) -> None:
     file = enter(settlements, _waiting(name="po_1"), provider=PROVIDER, account="").file_id
     assert not fetching._is_entered(settlements, PROVIDER, "po_1")
 
