@@ -89,6 +89,8 @@ class FileState(StrEnum):
     ENTERED = "entered"
     SUPERSEDED = "superseded"
     """It was held, and a later file about the same was entered."""
+    DISMISSED = "dismissed"
+    """It was held, and a person said that nobody needs it: nothing of it is entered, unless they take that back."""
 
 
 class MatchState(StrEnum):

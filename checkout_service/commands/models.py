@@ -74,6 +74,13 @@ class Action(StrEnum):
     ACCEPT_FILE = "accept_file"
     """Entered a file of settled money that does not prove itself: ``subject`` is its id; ``details`` has its ``name``
     and its ``residues``."""
+    DISMISS_FILE = "dismiss_file"
+    """Said that nobody needs a held file of settled money: ``subject`` is its id; ``details`` has its ``name``."""
+    HOLD_FILE = "hold_file"
+    """Took that back; as above."""
+    ACCEPT_PAYOUT = "accept_payout"
+    """Accepted that a payout's entries do not add up to it: ``subject`` is its id; ``details`` has the ``match`` that
+    says so, what the entries make (``net``), and the payout's ``amount`` and ``currency``."""
     UNDO_MATCH = "undo_match"
     """Ended a match of settled money: ``subject`` is its id; ``details`` has its ``state``, ``entry``, and ``subject``
     with ``subject_id``, what of ours it was."""

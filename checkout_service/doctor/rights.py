@@ -178,8 +178,8 @@ SETTLEMENTS: Final[Rights] = {
     ),
     **{(table, "INSERT"): None for table in _SETTLED.split() if table != "settlement_leases"},
     ("settlement_files", "UPDATE"): _columns(
-        "form columns rows payouts sections faults residues state entered_at accepted_by accepted_why resolved_by",
-        "updated_at",
+        "form columns rows payouts sections faults residues state entered_at accepted_by accepted_why dismissed_by",
+        "dismissed_why resolved_by updated_at",
     ),
     ("payouts", "UPDATE"): _columns(
         "status state amount itemized issued_at arrival_on bank_reference descriptor failed_at failure_code",

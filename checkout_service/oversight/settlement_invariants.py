@@ -50,7 +50,11 @@ _ASTRAY: Final = """
             ON residue.account = section.account AND residue.section = section.name
         WHERE file.accepted_by IS NOT NULL AND file.provider = payout.provider
             AND section.account = payout.account AND section.of_payout = payout.payout_ref
-            AND residue.currency = payout.currency AND residue.expected = payout.amount AND residue.found = payout.net)
+            AND residue.currency = payout.currency AND residue.expected = payout.amount AND residue.found = payout.net
+        UNION ALL
+        SELECT FROM settlement_matches AS accepted
+        WHERE accepted.payout_id = payout.id AND accepted.entry_id IS NULL AND accepted.undone_at IS NULL
+            AND accepted.state = 'matched' AND accepted.amount_here = payout.amount AND accepted.amount = payout.net)
 """
 
 _OTHERWISE: Final = """

@@ -140,7 +140,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Says]]] = {
     "settlement_files": {
         **dict.fromkeys(("provider", "name", "sha256", "form", "columns"), Says.NOBODY),
         **dict.fromkeys(("account", "payouts", "sections", "faults", "residues"), Says.ID),
-        **dict.fromkeys(("accepted_by", "accepted_why"), Says.OPERATOR),
+        **dict.fromkeys(("accepted_by", "accepted_why", "dismissed_by", "dismissed_why"), Says.OPERATOR),
     },
     "settlement_leases": {"name": Says.NOBODY},
     "settlement_lines": dict(_SETTLED),

@@ -164,9 +164,9 @@ class FetchContext:
     """What a fetch knows. ``since`` is what the operator named, and goes before ``cursor``.
 
     ``notices`` are names of report files that webhooks told of: anybody may have sent those. ``is_entered`` says
-    whether a report of this name, of the account that is fetched, was entered already; ``has_number`` whether one was,
-    however it came and whatever it is called, that has a section of this account and ``number``. ``options`` are those
-    of the ReportForm.
+    whether a report of this name, of the account that is fetched, was entered already, or dismissed by a person;
+    ``has_number`` whether one was, however it came and whatever it is called, that has a section of this account and
+    ``number``. ``options`` are those of the ReportForm.
     """
 
     account: Account

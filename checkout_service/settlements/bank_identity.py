@@ -20,7 +20,7 @@ from uuid import UUID
 import psycopg
 
 from checkout_service.settlement_words import BANK, FileState
-from checkout_service.settlements.bank_stretches import Place, Relation, Stretch, gaps_between, relation
+from checkout_service.settlements.bank_stretches import Place, Relation, Stretch, Stretches, gaps_between, relation
 from checkout_service.settlements.banks.bookings import BY_REFERENCE
 
 _AROUND: Final = timedelta(days=60)
@@ -202,20 +202,19 @@ class _Comparison:
     """What is known, and what of the file was compared with it so far, statement by statement."""
 
     def __init__(self, stretches: Iterable[Stretch]) -> None:
-        self.stretches = {stretch.place: stretch for stretch in stretches}
+        self.stretches: dict[Place, Stretch] = {}
+        self.accounts: defaultdict[str, Stretches] = defaultdict(Stretches)
         self.units: dict[tuple[str, str], list[_Known]] = defaultdict(list)
         self.sums: dict[Place, _Sums] = defaultdict(lambda: defaultdict(Decimal))
         """What each statement brought, by currency and day."""
         self.identity = Identity()
+        for stretch in stretches:
+            self._add(stretch)
 
     def compare(self, own: Stretch, units: Sequence[_Unit], sums: _Sums) -> None:
-        others = [each for each in self.stretches.values() if each.place.account == own.place.account]
-        self.identity.faults += gaps_between(own, others)
-        whole = {
-            currency
-            for currency in own.expected
-            if any(relation(own, each, currency) is Relation.WHOLE for each in others)
-        }
+        others = self.accounts[own.place.account]
+        self.identity.faults += gaps_between(own, others.neighbours(own))
+        whole = {currency for currency in own.expected if others.is_known(own, currency)}
         self.identity.whole += [(own.place, currency) for currency in sorted(whole)]
         relations: dict[tuple[Place, str], Relation] = {}
         found: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -257,11 +256,13 @@ class _Comparison:
         ]
         self._add_up(own, others, found, whole)
         self.sums[own.place] = new
-        self.stretches[own.place] = own
+        self._add(own)
 
-    def _add_up(
-        self, own: Stretch, others: Iterable[Stretch], found: defaultdict[str, Decimal], whole: set[str]
-    ) -> None:
+    def _add(self, stretch: Stretch) -> None:
+        self.stretches[stretch.place] = stretch
+        self.accounts[stretch.place.account].add(stretch)
+
+    def _add_up(self, own: Stretch, others: Stretches, found: defaultdict[str, Decimal], whole: set[str]) -> None:
         """What came before of the same days has to be in a statement that brings more of them."""
         if own.since is None or own.until is None:
             return
@@ -270,16 +271,15 @@ class _Comparison:
             if currency in whole or found[currency] == expected:
                 continue
             before = Decimal(0)
-            for each in others:
-                if each.since is not None and relation(own, each, currency) is Relation.SAME:
-                    before += sum(
-                        (
-                            net
-                            for (own_currency, day), net in self.sums[each.place].items()
-                            if own_currency == currency and since <= day <= until
-                        ),
-                        Decimal(0),
-                    )
+            for each in others.in_common(own, currency):
+                before += sum(
+                    (
+                        net
+                        for (own_currency, day), net in self.sums[each.place].items()
+                        if own_currency == currency and since <= day <= until
+                    ),
+                    Decimal(0),
+                )
             if before != found[currency]:
                 self.identity.faults.append(
                     f"the statement {own.place.name} of {own.place.account} has {found[currency]} {currency} of the "

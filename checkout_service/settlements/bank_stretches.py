@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -101,24 +102,109 @@ def relation(one: Stretch, other: Stretch, currency: str) -> Relation:
     return Relation.SAME if is_inside else Relation.UNCLEAR
 
 
-def gaps_between(own: Stretch, known: Iterable[Stretch]) -> list[str]:
-    """Where a statement does not go on from the one of the number before, or the next one not from it."""
+def gaps_between(own: Stretch, known: Collection[Stretch]) -> list[str]:
+    """Where a statement does not go on from one of the number before, or none of the next number goes on from it.
+
+    A bank may number its days and its months each by themselves, so one that fits is enough; and one that has bookings
+    in common, as the same one of another number, is no neighbour.
+    """
     if own.number is None or own.since is None or own.until is None:
         return []
     faults = []
-    for each in known:
-        if each.number is None or each.since is None or each.until is None or each.place.account != own.place.account:
-            continue
-        if each.number == own.number - 1 and timedelta(0) <= own.since - each.until <= _LONGEST_GAP:
-            before, after = each, own
-        elif each.number == own.number + 1 and timedelta(0) <= each.since - own.until <= _LONGEST_GAP:
-            before, after = own, each
-        else:
-            continue
-        faults += [
-            f"the statement {after.place.name} of {own.place.account} does not open in {currency} with what "
-            f"{before.place.name} closed with"
-            for currency, opening in after.opening.items()
-            if (closing := before.closing(currency)) is not None and closing != opening
-        ]
+    for is_before in (True, False):
+        number = own.number - 1 if is_before else own.number + 1
+        near = [each for each in known if each.number == number and _is_near(own, each, is_before=is_before)]
+        for currency in own.opening:
+            ends = [
+                (before, after, closing)
+                for before, after in ((each, own) if is_before else (own, each) for each in near)
+                if currency in after.opening
+                and (closing := before.closing(currency)) is not None
+                and not _has_common_end(before, after, currency)
+            ]
+            if ends and not any(closing == after.opening[currency] for _, after, closing in ends):
+                before, after, _ = ends[0]
+                faults.append(
+                    f"the statement {after.place.name} of {own.place.account} does not open in {currency} with what "
+                    f"{before.place.name} closed with"
+                )
     return faults
+
+
+class Stretches:
+    """Statements of one account, of which those are found that may have bookings in common with one of them.
+
+    A file may have thousands, all of one day, so not each is compared with each.
+    """
+
+    def __init__(self) -> None:
+        self._all: list[Stretch] = []
+        self._by_number: defaultdict[int, list[Stretch]] = defaultdict(list)
+        self._by_opening: defaultdict[tuple[str, Decimal], list[Stretch]] = defaultdict(list)
+        self._by_closing: defaultdict[tuple[str, Decimal], list[Stretch]] = defaultdict(list)
+        self._by_currencies: defaultdict[frozenset[str], list[Stretch]] = defaultdict(list)
+        self._others: list[Stretch] = []
+        """Those of several days, or without balances: nothing else says with which they may have some in common."""
+
+    def add(self, stretch: Stretch) -> None:
+        """One more of the account."""
+        self._all.append(stretch)
+        if stretch.number is not None:
+            self._by_number[stretch.number].append(stretch)
+        for currency, opening in stretch.opening.items():
+            self._by_opening[currency, opening].append(stretch)
+            if (closing := stretch.closing(currency)) is not None:
+                self._by_closing[currency, closing].append(stretch)
+        self._by_currencies[frozenset(stretch.opening)].append(stretch)
+        if _is_long(stretch):
+            self._others.append(stretch)
+
+    def neighbours(self, own: Stretch) -> list[Stretch]:
+        """Those of the numbers before and behind."""
+        if own.number is None:
+            return []
+        return [*self._by_number.get(own.number - 1, ()), *self._by_number.get(own.number + 1, ())]
+
+    def is_known(self, own: Stretch, currency: str) -> bool:
+        """Whether one of them is the same stretch."""
+        if currency not in own.opening:
+            return False
+        alike = self._by_opening.get((currency, own.opening[currency]), ())
+        return any(relation(own, each, currency) is Relation.WHOLE for each in alike)
+
+    def in_common(self, own: Stretch, currency: str) -> list[Stretch]:
+        """Those that have bookings in common with it in this currency, where those are named alike."""
+        closing = own.closing(currency)
+        if closing is None or _is_long(own):
+            found = self._all
+        else:
+            alike = {
+                each.place: each
+                for each in (
+                    *self._by_opening.get((currency, own.opening[currency]), ()),
+                    *self._by_closing.get((currency, closing), ()),
+                    *self._others,
+                    *(each for has, without in self._by_currencies.items() if currency not in has for each in without),
+                )
+            }
+            found = list(alike.values())
+        return [each for each in found if each.since and relation(own, each, currency) is Relation.SAME]
+
+
+def _is_long(stretch: Stretch) -> bool:
+    return stretch.since != stretch.until or stretch.since is None or set(stretch.opening) != set(stretch.expected)
+
+
+def _is_near(own: Stretch, each: Stretch, *, is_before: bool) -> bool:
+    if own.since is None or own.until is None or each.since is None or each.until is None:
+        return False
+    gap = own.since - each.until if is_before else each.since - own.until
+    return timedelta(0) <= gap <= _LONGEST_GAP
+
+
+def _has_common_end(before: Stretch, after: Stretch, currency: str) -> bool:
+    if before.until is None or after.since is None or before.until < after.since:
+        return False
+    return before.opening.get(currency) == after.opening.get(currency) or before.closing(currency) == after.closing(
+        currency
+    )

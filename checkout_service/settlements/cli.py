@@ -27,7 +27,7 @@ from checkout_service.settlements.connecting import connect
 from checkout_service.settlements.fetching import Fetched, fetch_account, fetching
 from checkout_service.settlements.import_cli import import_files
 from checkout_service.settlements.leases import LeaseLostError, LeaseTakenError
-from checkout_service.settlements.persons_cli import accept_file, link_entry, resolve_match, undo_match
+from checkout_service.settlements.persons_cli import accept_held, dismiss_file, link_entry, resolve_match, undo_match
 from checkout_service.settlements.presenting import number_of
 from checkout_service.settlements.show_cli import list_exceptions, show_fees, show_payout
 
@@ -51,7 +51,8 @@ def settlements() -> None:
 
 for _command in (
     import_files,
-    accept_file,
+    accept_held,
+    dismiss_file,
     undo_match,
     resolve_match,
     link_entry,

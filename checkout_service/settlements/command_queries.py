@@ -103,6 +103,11 @@ def files_of(connection: psycopg.Connection[Any], payout_id: UUID) -> Sequence[R
     return _all(connection, _FILES_OF, {"payout": payout_id, "limit": FEW})
 
 
+def accepted_of(connection: psycopg.Connection[Any], payout_id: UUID) -> Row | None:
+    """What a person accepted of the payout itself in place of its amount, or None."""
+    return _one(connection, _ACCEPTED, {"payout": payout_id})
+
+
 def fees_by_month(
     connection: psycopg.Connection[Any], *, zone: str, month: date | None = None, provider: str | None = None
 ) -> Sequence[Row]:
@@ -266,6 +271,11 @@ FROM (
     ) AS each GROUP BY file_id ORDER BY sum(entries) > 0 DESC, file_id DESC LIMIT %(limit)s
 ) AS brought JOIN settlement_files AS file ON file.id = brought.file_id
 ORDER BY file.id
+"""
+
+_ACCEPTED: Final = """
+SELECT id, amount, currency, amount_here, made_by, made_why FROM settlement_matches
+WHERE payout_id = %(payout)s AND entry_id IS NULL AND undone_at IS NULL
 """
 
 # A line of kind fee is all fee: what it moved, the other way about. Months are bounded by moments, which have an index.

@@ -19,6 +19,10 @@ class NotHeldError(Exception):
     """A file is not held, or no longer, so that there is nothing to accept."""
 
 
+class NotDismissedError(Exception):
+    """A file was not dismissed, so that there is nothing to take back."""
+
+
 class UnenterableError(Exception):
     """Lines of a held file contradict themselves or each other: nobody can accept them, the provider issues it anew."""
 

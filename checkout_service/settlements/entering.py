@@ -24,7 +24,7 @@ from checkout_service.settlements.entered import (
     UnenterableError,
     UnknownFileError,
 )
-from checkout_service.settlements.proof import prove
+from checkout_service.settlements.proof import MOST, prove
 from checkout_service.settlements.spool import Spool, spooled
 from checkout_service.settlements.staging import stage
 
@@ -130,7 +130,8 @@ def accept(connection: psycopg.Connection[Any], file_id: UUID, *, operator: str,
                 f"{name} lists payout {two[0]} with two amounts, or with another currency than before"
             )
         # Its payout may have come since.
-        residues = prove(cursor, file_id)
+        # All of them: a payout whose residue is not kept would stay open.
+        residues = prove(cursor, file_id, most=None)
         entered = book(cursor, file_id, provider=provider, rows=rows, residues=residues, operator=operator, why=why)
         entered.faults = faults
         audit(
@@ -139,7 +140,7 @@ def accept(connection: psycopg.Connection[Any], file_id: UUID, *, operator: str,
             subject=file_id,
             operator=operator,
             why=why,
-            details={"name": name, "residues": residues_to_json(residues).obj, "faults": faults},
+            details={"name": name, "residues": residues_to_json(residues[:MOST]).obj, "faults": faults},
         )
         return entered
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -208,13 +208,13 @@ def _next_turn(connection: psycopg.Connection[Any], provider: str, account: str)
 
 
 def _is_entered(connection: psycopg.Connection[Any], provider: str, account: str, name: str) -> bool:
-    values = {"provider": provider, "account": account, "name": name, "state": FileState.ENTERED.value}
+    values: Mapping[str, Any] = {"provider": provider, "account": account, "name": name, "states": _DONE_WITH}
     return connection.execute(_IS_ENTERED, values).fetchone() is not None
 
 
 def _has_number(connection: psycopg.Connection[Any], provider: str, account: str, number: int) -> bool:
     sections = Jsonb([{"account": account, "number": number}])
-    values = {"provider": provider, "sections": sections, "state": FileState.ENTERED.value}
+    values: Mapping[str, Any] = {"provider": provider, "sections": sections, "states": _DONE_WITH}
     return connection.execute(_HAS_NUMBER, values).fetchone() is not None
 
 
@@ -235,16 +235,20 @@ _LAST: Final = """
 SELECT fetched_at FROM settlement_accounts WHERE provider = %(provider)s AND account = %(account)s
 """
 
+_DONE_WITH: Final = [FileState.ENTERED.value, FileState.DISMISSED.value]
+"""One that a person dismissed is asked for no more, either."""
+
 _IS_ENTERED: Final = """
 SELECT FROM settlement_files
-WHERE provider = %(provider)s AND account = %(account)s AND name = %(name)s AND state = %(state)s::settlement_file_state
+WHERE provider = %(provider)s AND account = %(account)s AND name = %(name)s
+    AND state = ANY(%(states)s::settlement_file_state[])
 LIMIT 1
 """
 
 # What the file itself says: one that somebody imported has the name that they gave it, and perhaps an account.
 _HAS_NUMBER: Final = """
 SELECT FROM settlement_files
-WHERE provider = %(provider)s AND state = %(state)s::settlement_file_state AND sections @> %(sections)s LIMIT 1
+WHERE provider = %(provider)s AND state = ANY(%(states)s::settlement_file_state[]) AND sections @> %(sections)s LIMIT 1
 """
 
 _RECONCILED: Final = """

@@ -175,6 +175,7 @@ def _tell(name: str, entered: Entered, *, payouts: int) -> None:
             FileState.ENTERED: "was entered before",
             FileState.HELD: "is known and held",
             FileState.SUPERSEDED: "is known, and a later file took its place",
+            FileState.DISMISSED: "is known, and somebody said that nobody needs it",
         }[entered.state]
         click.echo(f"{name}: {how} ({entered.file_id}); nothing changed")
     elif entered.state is FileState.ENTERED:
@@ -195,7 +196,8 @@ def _tell(name: str, entered: Entered, *, payouts: int) -> None:
             click.echo(f"  {shown(fault, 500)}", err=True)
         click.echo(
             "  Import what is missing, or the file as it was issued again; or accept it: checkout settlements accept "
-            f"{entered.file_id} --residue --why …",
+            f"{entered.file_id} --residue --why …; or, where all of it is here already, say so: checkout settlements "
+            f"dismiss {entered.file_id} --why …",
             err=True,
         )
     for resolved in entered.retried:

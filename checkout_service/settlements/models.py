@@ -31,7 +31,7 @@ MATCH_STATE = _enum(MatchState, "settlement_match_state")
 class SettlementFile(Dated, Base):
     """A file of a provider or a bank, or what was fetched in its place.
 
-    What it says never changes. One that does not prove itself is held, and entered or superseded later.
+    What it says never changes. One that does not prove itself is held, and entered, superseded or dismissed later.
     The trigger settlement_files_guard (migrations/settlements/guards.sql) lets nothing else of it move.
     """
 
@@ -41,6 +41,8 @@ class SettlementFile(Dated, Base):
         CheckConstraint("rows >= 0", name="rows_not_negative"),
         CheckConstraint("(state = 'entered') = (entered_at IS NOT NULL)", name="entered"),
         CheckConstraint("num_nulls(accepted_by, accepted_why) IN (0, 2)", name="accepted"),
+        CheckConstraint("(state = 'dismissed') = (dismissed_by IS NOT NULL)", name="dismissed"),
+        CheckConstraint("num_nulls(dismissed_by, dismissed_why) IN (0, 2)", name="dismissed_with_why"),
         Index("settlement_files_provider_account_sha256", "provider", "account", "sha256", unique=True),
         Index("settlement_files_provider_name", "provider", "name"),
         Index("settlement_files_held", "created_at", postgresql_where=text("state = 'held'")),
@@ -74,6 +76,10 @@ class SettlementFile(Dated, Base):
     accepted_by: Mapped[str | None] = mapped_column(Text)
     """The operator who accepted its residue."""
     accepted_why: Mapped[str | None] = mapped_column(Text)
+    """In their own words."""
+    dismissed_by: Mapped[str | None] = mapped_column(Text)
+    """The operator who said that nobody needs it."""
+    dismissed_why: Mapped[str | None] = mapped_column(Text)
     """In their own words."""
     resolved_by: Mapped[UUID | None] = mapped_column(ForeignKey("settlement_files.id"))
     """The later file by which a held one was entered or superseded."""
@@ -127,7 +133,7 @@ class Movement:
 
 
 class SettlementLine(Movement, Base):
-    """A line of a file that is not entered: of this moment, or of a held one. It leaves when it is entered."""
+    """A line of a file that is not entered: of this moment, held, or dismissed. It leaves when it is entered."""
 
     __tablename__ = "settlement_lines"
     file_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -12,10 +12,12 @@ from checkout_service.settlement_words import EXCEPTIONS, FileState, MatchState
 from checkout_service.settlements.command_context import because, by, operator_option, settled, shown, why_option
 from checkout_service.settlements.command_queries import Row, file_of, files_called
 from checkout_service.settlements.connecting import SettlementsConnection
-from checkout_service.settlements.entered import NotHeldError, UnenterableError, UnknownFileError
+from checkout_service.settlements.dismissing import dismiss, hold_again
+from checkout_service.settlements.entered import NotDismissedError, NotHeldError, UnenterableError, UnknownFileError
 from checkout_service.settlements.entering import accept
 from checkout_service.settlements.naming import account_option, payout_named, provider_option
-from checkout_service.settlements.presenting import moment, number_of, residue_line, stored_residue
+from checkout_service.settlements.payout_residues import NotOpenError, accept_payout
+from checkout_service.settlements.presenting import amount, moment, number_of, residue_line, stored_residue
 from checkout_service.settlements.settling import (
     LinkedAlreadyError,
     NoExceptionError,
@@ -38,18 +40,25 @@ _NO_MATCH = "No match has this id: `checkout settlements exceptions` lists those
 
 
 @click.command("accept", short_help="Enter a held file as it is, with its residue.")
-@click.argument("file", metavar="FILE|ID")
+@click.argument("file", metavar="FILE|ID", required=False)
+@click.option("--payout", metavar="PAYOUT", help="In place of FILE: an open payout, by its id or name.")
 @click.option(
     "--residue",
     is_flag=True,
     help="Enter it with its residue: what was found less what is expected. Without this the residue is shown alone.",
 )
-@click.option("--provider", metavar="NAME", help="Whose file it is, where several have this name.")
-@click.option("--account", help="The account that it is about, where files of several have this name.")
+@click.option("--provider", metavar="NAME", help="Whose it is, where several have this name.")
+@click.option("--account", help="The account that it is about, where several have this name.")
 @click.option("--why", help="Why, in your own words, for the audit: needed with --residue.")
 @operator_option
-def accept_file(
-    file: str, residue: bool, provider: str | None, account: str | None, why: str | None, operator: str | None
+def accept_held(
+    file: str | None,
+    payout: str | None,
+    residue: bool,
+    provider: str | None,
+    account: str | None,
+    why: str | None,
+    operator: str | None,
 ) -> None:
     """Enter a held file as it is: you have seen what does not add up, and say why it is right all the same.
 
@@ -57,12 +66,25 @@ def accept_file(
     nothing. What is accepted stands with the file, with its payout and in the audit. A later file that adds up needs
     none of this.
 
+    --payout accepts an open payout instead, of which no file is held: its entries do not add up to it, and never will.
+    It counts while they make this sum, and the payout has this amount; `undo` of its match takes it back.
+
     \b
     Example:
       checkout settlements accept itemized.csv --residue --why "a cent of rounding"
     """
+    if (file is None) == (payout is None):
+        raise click.UsageError("Name a held file, or a payout by --payout.")
     reason = because(why or "") if residue else ""
     with settled() as (_settings, connection):
+        if file is None:
+            _accept_payout(
+                connection,
+                payout_named(connection, payout or "", provider=provider, account=account),
+                why=reason,
+                operator=operator,
+            )
+            return
         found = _held(connection, file, provider, account)
         if not residue:
             _show_residue(found)
@@ -90,21 +112,52 @@ def accept_file(
         )
 
 
-@click.command("undo", short_help="End a match that is wrong.")
-@click.argument("match_id", type=Id(), metavar="MATCH")
+@click.command("dismiss", short_help="Say that nobody needs a held file.")
+@click.argument("file", metavar="FILE|ID")
+@click.option("--provider", metavar="NAME", help="Whose file it is, where several have this name.")
+@click.option("--account", help="The account that it is about, where files of several have this name.")
+@why_option
+@operator_option
+def dismiss_file(file: str, provider: str | None, account: str | None, why: str, operator: str | None) -> None:
+    """Say that nobody needs a held file: what it tells of is here already, or it came by mistake.
+
+    FILE is its name without its folder, or its id. Nothing of it is entered, and it is listed no more; the same bytes
+    again change nothing. `undo` of its id holds it again.
+
+    \b
+    Example:
+      checkout settlements dismiss statement.sta --why "the same as that of Monday"
+    """
+    reason = because(why)
+    with settled() as (_settings, connection):
+        found = _held(connection, file, provider, account)
+        try:
+            dismiss(connection, found["id"], operator=by(operator), why=reason)
+        except UnknownFileError as error:
+            raise click.ClickException("No file has this id.") from error
+        except NotHeldError as error:
+            raise click.ClickException("It is not held any more: somebody was faster, or a later file.") from error
+    click.echo(f"{shown(found['name'])}: dismissed ({found['id']})")
+
+
+@click.command("undo", short_help="End a match that is wrong, or take a dismissal back.")
+@click.argument("match_id", type=Id(), metavar="MATCH|FILE")
 @why_option
 @operator_option
 def undo_match(match_id: UUID, why: str, operator: str | None) -> None:
     """End a match that is wrong: its entry is as one that nobody has matched. It stays, with who undid it and why.
 
-    Of an exception that was resolved, that is taken back: it is open again, with an id of its own.
+    Of an exception that was resolved, that is taken back: it is open again, with an id of its own. Of one that an
+    undone match left, the undoing is: its entry is matched as if nobody had. Of a file that was dismissed, by its id,
+    that is: it is held again.
     """
     reason = because(why)
     with settled() as (_settings, connection):
         try:
             again = undo(connection, match_id, operator=by(operator), why=reason)
-        except UnknownMatchError as error:
-            raise click.ClickException(_NO_MATCH) from error
+        except UnknownMatchError:
+            _hold_again(connection, match_id, operator=by(operator), why=reason)
+            return
         except UndoneAlreadyError as error:
             raise click.ClickException("It does not hold any more: nothing was done.") from error
         except NotMatchedError as error:
@@ -228,6 +281,36 @@ def _named(files: Sequence[Row]) -> str:
         + f"  {row['state']}, {number_of(row['rows'], 'line')}, read {moment(row['created_at'])}"
         for row in files
     )
+
+
+def _hold_again(connection: SettlementsConnection, file_id: UUID, *, operator: str, why: str) -> None:
+    """Take a dismissal back. Raises ClickException where this is the id of no file that was dismissed."""
+    try:
+        hold_again(connection, file_id, operator=operator, why=why)
+    except UnknownFileError as error:
+        raise click.ClickException(_NO_MATCH) from error
+    except NotDismissedError as error:
+        raise click.ClickException("It is a file, and was not dismissed: nothing was done.") from error
+    click.echo(f"{file_id}: held again")
+
+
+def _accept_payout(connection: SettlementsConnection, payout: Row, *, why: str, operator: str | None) -> None:
+    """Accept a payout, or show what of it does not add up where nobody says why. Raises ClickException."""
+    name, currency = shown(payout["payout_ref"]), payout["currency"]
+    click.echo(
+        f"{name}: {number_of(payout['entries'], 'entry', 'entries')} make {amount(payout['net'], currency)} of "
+        f"{amount(payout['amount'], currency)}"
+    )
+    if not why:
+        click.echo("Nothing was done: add --residue and --why to accept it as it is.", err=True)
+        return
+    try:
+        match_id = accept_payout(connection, payout["id"], operator=by(operator), why=why)
+    except UnknownPayoutError as error:
+        raise click.ClickException("No payout has this id.") from error
+    except NotOpenError as error:
+        raise click.ClickException(f"It is not open, it is {payout['state']}: nothing was done.") from error
+    click.echo(f"{name}: accepted (match {match_id})")
 
 
 def _show_residue(row: Row) -> None:

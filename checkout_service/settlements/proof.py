@@ -71,10 +71,10 @@ _PROVE: Final = """
 """
 
 
-def prove(cursor: psycopg.Cursor[Any], file_id: UUID) -> Sequence[Residue]:
+def prove(cursor: psycopg.Cursor[Any], file_id: UUID, *, most: int | None = MOST) -> Sequence[Residue]:
     """What the file's sections lack or have too much, by account, section and currency; none where it proves itself.
 
-    Raises psycopg.Error.
+    The first ``most`` of them; all where it is None. Raises psycopg.Error.
     """
     return [
         Residue(
@@ -85,5 +85,5 @@ def prove(cursor: psycopg.Cursor[Any], file_id: UUID) -> Sequence[Residue]:
             found=Decimal(found),
             rule=rule,
         )
-        for account, name, currency, expected, found, rule in cursor.execute(_PROVE, {"file": file_id, "most": MOST})
+        for account, name, currency, expected, found, rule in cursor.execute(_PROVE, {"file": file_id, "most": most})
     ]

@@ -12,7 +12,7 @@ HELD: Final = "held"
 
 OPEN_PAYOUT: Final = (
     "Its lines are not here, or do not add up to it: fetch or import the provider's report of it; where a file of it "
-    "is held, look at that; else ask the provider with its reference."
+    "is held, look at that; else ask the provider with its reference, and accept the payout if it is right so."
 )
 """What is done about a payout that stays open."""
 
@@ -39,7 +39,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     HELD: (
         "It does not add up, and nothing of it is entered: import or fetch it again whole, or accept it with its "
-        "residue. Where nothing is expected yet, the report that lists the payout is missing: import it, or fetch."
+        "residue. Where nothing is expected yet, the report that lists the payout is missing: import it, or fetch. "
+        "Where all of it is here already, dismiss it."
     ),
 }
 """By the kind of the exception."""

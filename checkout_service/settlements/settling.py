@@ -53,7 +53,7 @@ class OtherCurrencyError(Exception):
 
 
 class LinkedAlreadyError(Exception):
-    """The entry is part of another payout."""
+    """The entry is part of another payout, or brought others with all of it."""
 
 
 class NoPartError(Exception):
@@ -62,7 +62,8 @@ class NoPartError(Exception):
 
 _MATCH: Final = """
     SELECT known.state::text, known.entry_id, known.payout_id, known.subject::text, known.subject_id, known.undone_at,
-        known.resolved_at, entry.payout_id AS of_payout, entry.kind::text
+        known.resolved_at, CASE WHEN known.entry_id IS NULL THEN known.payout_id ELSE entry.payout_id END AS of_payout,
+        entry.kind::text, known.made_by
     FROM settlement_matches AS known LEFT JOIN balance_entries AS entry ON entry.id = known.entry_id
     WHERE known.id = %(match)s
 """
@@ -88,13 +89,13 @@ _RESOLVE: Final = """
     WHERE id = %(match)s
 """
 
-# A settled match stays as it is, so another one takes its place, open. It is the database's and no person's, as the
-# one before: what comes later may decide it again.
+# A settled match stays as it is, so another one takes its place, open. What a person had said before stays said, and
+# what nobody had, later lines may decide again.
 _OPEN_AGAIN: Final = """
     INSERT INTO settlement_matches (provider, account, entry_id, payout_id, subject, subject_id, payment_id, state,
-        amount, currency, amount_here, currency_here, differs, detail, file_id)
+        amount, currency, amount_here, currency_here, differs, detail, file_id, made_by, made_why)
     SELECT provider, account, entry_id, payout_id, subject, subject_id, payment_id, state, amount, currency,
-        amount_here, currency_here, differs, detail, file_id
+        amount_here, currency_here, differs, detail, file_id, made_by, made_why
     FROM settlement_matches WHERE id = %(match)s
     RETURNING id
 """
@@ -157,6 +158,14 @@ _BROUGHT_ALREADY: Final = """
         AND state = 'matched'
 """
 
+_IS_TAKEN: Final = """
+    SELECT FROM balance_entries AS entry
+    WHERE entry.id = %(entry)s AND entry.net = (
+        SELECT sum(known.amount) FROM settlement_matches AS known
+        WHERE known.entry_id = entry.id AND known.undone_at IS NULL AND known.state IN ('matched', 'differs')
+            AND known.payout_id <> %(payout)s)
+"""
+
 _LINK: Final = """
     UPDATE balance_entries
     SET payout_id = %(payout)s, payout_ref = CASE WHEN payout_ref = '' THEN %(ref)s ELSE payout_ref END,
@@ -171,19 +180,21 @@ def undo(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, 
     Of a bank's entry it ends what was matched or proposed with one payout: that one is not proposed again, and others
     may be.
 
-    Of an exception that somebody settled, that is taken back instead: the id of the one that is open in its place.
+    Of an exception that somebody settled, that is taken back instead: the id of the one that is open in its place. So
+    is an undoing, by the exception that it left: its entry is matched as if nobody had ended that.
     Raises UnknownMatchError, UndoneAlreadyError, NotMatchedError and psycopg.Error.
     """
     with connection.transaction(), connection.cursor() as cursor:
         begin(cursor)
         lock(cursor)
-        state, entry_id, payout_id, subject, subject_id, of_payout, kind, is_settled = _current(cursor, match_id)
+        state, entry_id, payout_id, subject, subject_id, of_payout, kind, is_settled, by = _current(cursor, match_id)
         if is_settled:
             return _take_back(cursor, match_id, operator=operator, why=why)
         is_banks = kind == EntryKind.BANK
         undoable = (MatchState.MATCHED, MatchState.DIFFERS, MatchState.PROPOSED)
         # A proposal that names none of several payouts has nothing that could be ended.
-        if state not in undoable or (is_banks and payout_id is None):
+        is_undone_before = state is MatchState.UNKNOWN_HERE and by is not None
+        if not is_undone_before and (state not in undoable or (is_banks and payout_id is None)):
             raise NotMatchedError(f"match {match_id} is {state}")
         values = {"match": match_id, "entry": entry_id, "operator": operator, "why": why}
         cursor.execute(_UNDO, values)
@@ -191,10 +202,11 @@ def undo(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, 
             # That this entry brought this payout is not believed again.
             match_bank_entries(connection, payout_ids=[payout_id])
         else:
-            cursor.execute(_OPEN, values)
-            # What else is about the same adds up to less now.
+            if not is_undone_before:
+                cursor.execute(_OPEN, values)
+            # What else is about the same adds up to less now, or to more again.
             payments = [row[0] for row in cursor.execute(_OTHERS, values)]
-            touched = match_again(cursor, (), payments=payments)
+            touched = match_again(cursor, [entry_id] if is_undone_before else (), payments=payments)
             recompute(cursor, touched if of_payout is None else touched | {of_payout})
         audit(
             cursor,
@@ -208,7 +220,7 @@ def undo(connection: psycopg.Connection[Any], match_id: UUID, *, operator: str, 
 
 
 def _take_back(cursor: psycopg.Cursor[Any], match_id: UUID, *, operator: str, why: str) -> UUID:
-    state, entry_id, payout_id, subject, subject_id, of_payout, kind, _is_settled = _current(cursor, match_id)
+    state, entry_id, payout_id, subject, subject_id, of_payout, kind, *_ = _current(cursor, match_id)
     cursor.execute(_TAKE_BACK, {"match": match_id})
     [[again]] = cursor.execute(_OPEN_AGAIN, {"match": match_id}).fetchall()
     recompute(cursor, [each for each in (of_payout,) if each is not None])
@@ -228,7 +240,7 @@ def resolve(connection: psycopg.Connection[Any], match_id: UUID, *, operator: st
     with connection.transaction(), connection.cursor() as cursor:
         begin(cursor)
         lock(cursor)
-        state, entry_id, _payout_id, subject, subject_id, of_payout, _kind, is_settled = _current(cursor, match_id)
+        state, entry_id, _payout_id, subject, subject_id, of_payout, _kind, is_settled, _by = _current(cursor, match_id)
         if is_settled:
             raise ResolvedAlreadyError(f"match {match_id} was settled before")
         if state not in EXCEPTIONS:
@@ -289,6 +301,8 @@ def link(connection: psycopg.Connection[Any], entry_id: UUID, payout_id: UUID, *
         if kind == EntryKind.BANK:
             if cursor.execute(_BROUGHT_ALREADY, values).fetchone() is not None:
                 return
+            if cursor.execute(_IS_TAKEN, values).fetchone() is not None:
+                raise LinkedAlreadyError(f"all of entry {entry_id} is of other payouts")
             cursor.execute(_IN_ITS_PLACE, values)
             cursor.execute(_BROUGHT, values)
             match_bank_entries(connection, payout_ids=[payout_id])
@@ -314,16 +328,16 @@ def link(connection: psycopg.Connection[Any], entry_id: UUID, payout_id: UUID, *
 
 
 def _current(cursor: psycopg.Cursor[Any], match_id: UUID) -> tuple[Any, ...]:
-    """A match that holds: state, entry, payout, subject, its id, the payout of its entry, the kind of that, and whether
-    a person settled it.
+    """A match that holds: state, entry, payout, subject, its id, the payout of its entry (its own where it has none),
+    the kind of that, whether a person settled it, and who made it by hand.
     """
     found = cursor.execute(_MATCH, {"match": match_id}).fetchone()
     if found is None:
         raise UnknownMatchError(f"no match {match_id}")
-    state, entry_id, payout_id, subject, subject_id, undone_at, resolved_at, of_payout, kind = found
+    state, entry_id, payout_id, subject, subject_id, undone_at, resolved_at, of_payout, kind, by = found
     if undone_at is not None:
         raise UndoneAlreadyError(f"match {match_id} was undone at {undone_at:%Y-%m-%d %H:%M} UTC")
-    return (MatchState(state), entry_id, payout_id, subject, subject_id, of_payout, kind, resolved_at is not None)
+    return (MatchState(state), entry_id, payout_id, subject, subject_id, of_payout, kind, resolved_at is not None, by)
 
 
 def _details(state: MatchState, entry_id: UUID | None, subject: str, subject_id: UUID | None) -> dict[str, Any]:

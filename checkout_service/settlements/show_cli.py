@@ -19,6 +19,7 @@ from checkout_service.settlements.command_context import settled, shown
 from checkout_service.settlements.command_queries import (
     FEW,
     Row,
+    accepted_of,
     bank_entries_of,
     fees_by_month,
     files_of,
@@ -114,6 +115,8 @@ def show_payout(payout: str, provider: str | None, account: str | None) -> None:
         _list("Exceptions", map(_exception, open_ones), "none")
         _list("At the bank", map(_bank_entry, bank_entries_of(connection, row["id"])), "no entry is known")
         _list("Files", (_file(file, is_itemized=row["itemized"]) for file in files_of(connection, row["id"])), "none")
+        if accepted := accepted_of(connection, row["id"]):
+            click.echo(f"Accepted: {_accepted(accepted)}")
 
 
 @click.command("fees")
@@ -202,6 +205,11 @@ def _file(row: Row, *, is_itemized: bool) -> str:
         brought = f"its own line of {number_of(row['rows'], 'line')}"
     proof = f"  proof: {rules}" if row["entries"] else ""
     return f"{row['id']}  {shown(row['name'])}  {shown(row['form'])}  {brought}{proof}{accepted}"
+
+
+def _accepted(row: Row) -> str:
+    there, here = amount(row["amount"], row["currency"]), amount(row["amount_here"], row["currency"])
+    return f"{there} of {here} by {shown(row['made_by'])}: {shown(row['made_why'])}  match {row['id']}"
 
 
 def _exception(row: Row) -> str:

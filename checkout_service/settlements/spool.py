@@ -157,6 +157,14 @@ def _checked(payout: ReportPayout) -> ReportPayout:
         raise UnreadableReportError(f"{about}: its names have more than {LONGEST_NAMES} bytes")
     if "\0" in f"{texts}{payout.descriptor}{payout.failure_code}":
         raise UnreadableReportError(f"{about} has a character NUL")
+    if (
+        not payout.amount.is_finite()
+        or abs(payout.amount.adjusted()) > LARGEST
+        or len(str(payout.amount)) > 3 * LARGEST
+    ):
+        raise UnreadableReportError(f"{about} has an amount that is none")
+    if not _is_currency(payout.currency):
+        raise UnreadableReportError(f"{about} names a currency that is none")
     return replace(payout, descriptor=payout.descriptor[:LONGEST_TEXT], failure_code=payout.failure_code[:LONGEST_TEXT])
 
 
@@ -176,9 +184,14 @@ def _amount(amount: Decimal, line: ReportLine) -> str:
 
 
 def _currency(currency: str, line: ReportLine) -> str:
-    if len(currency) != 3 or not (currency.isascii() and currency.isalpha() and currency.isupper()):
+    if not _is_currency(currency):
         raise UnreadableReportError("names a currency that is none", line=line.line)
     return currency
+
+
+def _is_currency(text: str) -> bool:
+    """Whether it looks like one: three capitals."""
+    return len(text) == 3 and text.isascii() and text.isalpha() and text.isupper()
 
 
 def _plain(value: object) -> object:

@@ -12,13 +12,16 @@ from uuid import UUID
 
 import psycopg
 
-from checkout_service.providers.reports import Report
+from checkout_service.providers.reports import Report, UnreadableReportError
 from checkout_service.settlement_words import BANK
 from checkout_service.settlements.bank_identity import identify
 from checkout_service.settlements.spool import COLUMNS, Spool, to_json
 
 PIECE: Final = 1 << 20
 """Bytes that are handed to the server at a time."""
+
+MOST_STATEMENTS: Final = 10_000
+"""Of a bank's file: each is compared with the others of its account, while nobody else enters anything."""
 
 _COPY: Final = f"COPY settlement_lines ({COLUMNS}) FROM STDIN"
 
@@ -102,9 +105,12 @@ def stage(
     """Copy the lines and make the file's row; what of it contradicts itself, in words.
 
     ``held`` names the file of the same bytes that is held already: it takes these lines in place of those that it has.
-    ``file_id`` is what the spool calls them by. Equal rows without a name of their own are
-    numbered. To be called within a transaction. Raises psycopg.Error.
+    ``file_id`` is what the spool calls them by. Equal rows without a name of their own are numbered. To be called
+    within a transaction. Raises psycopg.Error, and UnreadableReportError for a bank's file of more statements than
+    ``MOST_STATEMENTS``.
     """
+    if provider == BANK and len(report.sections) > MOST_STATEMENTS:
+        raise UnreadableReportError(f"has {len(report.sections)} statements, more than {MOST_STATEMENTS}: split it")
     with cursor.copy(_COPY) as copy:
         while piece := spool.file.read(PIECE):
             copy.write(piece)

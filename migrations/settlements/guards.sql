@@ -1,16 +1,16 @@
 -- What the role of settlements may not do to settled money, though it writes it: change what was said, or take back what it did.
 
--- A file says what it says. One that is held is entered or superseded, once; until then it may be read again, by a reader that knows
--- more.
+-- A file says what it says. One that is held is entered, superseded or dismissed, once; until then it may be read again, by a reader
+-- that knows more. One that was dismissed may be held again.
 CREATE FUNCTION settlement_files_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF OLD.state <> 'held' THEN
+    IF OLD.state <> 'held' AND (OLD.state, NEW.state) <> ('dismissed', 'held') THEN
         RAISE EXCEPTION 'settlement file % is % and is not changed', OLD.id, OLD.state
             USING ERRCODE = 'check_violation', CONSTRAINT = 'settlement_files_state_order';
     END IF;
     IF (NEW.id, NEW.provider, NEW.account, NEW.name, NEW.sha256)
             IS DISTINCT FROM (OLD.id, OLD.provider, OLD.account, OLD.name, OLD.sha256)
-        OR NEW.state <> 'held' AND (NEW.form, NEW.columns, NEW.rows, NEW.payouts, NEW.sections, NEW.faults)
+        OR (OLD.state, NEW.state) <> ('held', 'held') AND (NEW.form, NEW.columns, NEW.rows, NEW.payouts, NEW.sections, NEW.faults)
             IS DISTINCT FROM (OLD.form, OLD.columns, OLD.rows, OLD.payouts, OLD.sections, OLD.faults) THEN
         RAISE EXCEPTION 'settlement file % keeps what it says', OLD.id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'settlement_files_fixed_columns';

@@ -4,8 +4,8 @@ GRANT SELECT ON settlement_files, settlement_lines, payouts, balance_entries, se
 TO checkout_web, checkout_settlements;
 GRANT INSERT ON settlement_files, settlement_lines, payouts, balance_entries, settlement_matches, settlement_accounts
 TO checkout_settlements;
-GRANT UPDATE (form, columns, rows, payouts, sections, faults, residues, state, entered_at, accepted_by, accepted_why, resolved_by,
-    updated_at) ON settlement_files TO checkout_settlements;
+GRANT UPDATE (form, columns, rows, payouts, sections, faults, residues, state, entered_at, accepted_by, accepted_why, dismissed_by,
+    dismissed_why, resolved_by, updated_at) ON settlement_files TO checkout_settlements;
 GRANT UPDATE (status, state, amount, itemized, issued_at, arrival_on, bank_reference, descriptor, failed_at, failure_code, original_ref,
     entries, gross, fee, net, exceptions, amount_at_bank, reconciled_at, version, updated_at) ON payouts TO checkout_settlements;
 GRANT UPDATE (payout_id, payout_ref, section, withdrawn_by, updated_at) ON balance_entries TO checkout_settlements;

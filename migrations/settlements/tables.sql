@@ -1,7 +1,7 @@
 -- Settled money: what providers and banks report, what it is made of, and what of ours it is matched with. Written by the role
 -- checkout_settlements alone, for commands that end. Amounts are in the major unit, exact, signed as they move the balance.
 
-CREATE TYPE settlement_file_state AS ENUM ('held', 'entered', 'superseded');
+CREATE TYPE settlement_file_state AS ENUM ('held', 'entered', 'superseded', 'dismissed');
 CREATE TYPE payout_status AS ENUM ('pending', 'in_transit', 'paid', 'canceled', 'failed');
 CREATE TYPE payout_state AS ENUM ('open', 'unmatched', 'reconciled', 'by_balance', 'not_paid');
 CREATE TYPE balance_entry_kind AS ENUM (
@@ -11,7 +11,7 @@ CREATE TYPE settlement_subject AS ENUM ('none', 'capture', 'refund', 'dispute');
 CREATE TYPE settlement_match_state AS ENUM (
     'matched', 'differs', 'unknown_here', 'missing_there', 'unowned_fee', 'withdrawn', 'proposed', 'not_ours');
 
--- A file, or what was fetched in its place. What it says never changes; a held one is entered or superseded later.
+-- A file, or what was fetched in its place. What it says never changes; a held one is entered, superseded or dismissed later.
 CREATE TABLE settlement_files (
     id uuid DEFAULT uuidv7() NOT NULL CONSTRAINT settlement_files_pkey PRIMARY KEY,
     provider text NOT NULL,
@@ -29,17 +29,22 @@ CREATE TABLE settlement_files (
     entered_at timestamptz,
     accepted_by text,
     accepted_why text,
+    dismissed_by text,
+    dismissed_why text,
     resolved_by uuid CONSTRAINT settlement_files_resolved_by_fkey REFERENCES settlement_files (id),
     created_at timestamptz DEFAULT now() NOT NULL,
     updated_at timestamptz DEFAULT now() NOT NULL,
     CONSTRAINT settlement_files_entered CHECK ((state = 'entered') = (entered_at IS NOT NULL)),
-    CONSTRAINT settlement_files_accepted CHECK (num_nulls(accepted_by, accepted_why) IN (0, 2))
+    CONSTRAINT settlement_files_accepted CHECK (num_nulls(accepted_by, accepted_why) IN (0, 2)),
+    CONSTRAINT settlement_files_dismissed CHECK ((state = 'dismissed') = (dismissed_by IS NOT NULL)),
+    CONSTRAINT settlement_files_dismissed_with_why CHECK (num_nulls(dismissed_by, dismissed_why) IN (0, 2))
 );
 CREATE UNIQUE INDEX settlement_files_provider_account_sha256 ON settlement_files (provider, account, sha256);
 CREATE INDEX settlement_files_provider_name ON settlement_files (provider, name);
 CREATE INDEX settlement_files_held ON settlement_files (created_at) WHERE state = 'held';
 
--- Lines of files that are not entered: those of this moment, and those of held files. They leave when they are entered.
+-- Lines of files that are not entered: those of this moment, and those of files that are held or were dismissed. They leave when
+-- they are entered.
 CREATE TABLE settlement_lines (
     -- No foreign key: the row of the file is written after its lines, once they say what it is, in the same transaction.
     file_id uuid NOT NULL,

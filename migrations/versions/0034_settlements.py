@@ -20,7 +20,10 @@ FOLDER: Final = Path(__file__).parent.parent / "settlements"
 
 PARTS: Final = ("tables", "guards", "rights")
 
-OURS: Final = "'enter_file', 'accept_file', 'undo_match', 'resolve_match', 'link_payout'"
+OURS: Final = """
+    'enter_file', 'accept_file', 'dismiss_file', 'hold_file', 'accept_payout', 'undo_match', 'resolve_match',
+    'link_payout'
+"""
 
 # By what the constraint holds now: several migrations before this one add to it.
 CHANGE: Final = """

@@ -237,7 +237,12 @@ def test_held_files_say_what_they_lack(operator: Operator, books: Books) -> None
     )
     shown = text_of(operator, "/ops/exceptions")
     assert ("49.70 EUR found, and the payout itself is not known" in shown, "None" in shown) == (True, False)
-    for text in (f"checkout settlements accept {file} --residue", "0.01 found", "line 3: net is not gross - fee"):
+    for text in (
+        f"settlements accept {file} --residue",
+        f"settlements dismiss {file} --why",
+        "0.01 found",
+        "line 3: net is not gross - fee",
+    ):
         assert text in shown, text
 
 

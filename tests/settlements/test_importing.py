@@ -229,6 +229,57 @@ def test_what_does_not_add_up_is_held_says_what_it_lacks_and_can_be_accepted(
     assert "It is not held: it is entered" in late.stderr
 
 
+def test_a_held_file_that_nobody_needs_is_dismissed_and_held_again(run: Commands, sql: Sql, file: Path) -> None:
+    file.write_text(HELD)
+    run("import", str(file), "--provider", "acme")
+    [(file_id,)] = sql("SELECT id FROM settlement_files")
+    assert f"checkout settlements dismiss {file_id} --why" in run("import", str(file), "--provider", "acme").stderr
+    assert run("dismiss", "report.txt").returncode == 2
+
+    done = run("dismiss", "report.txt", "--why", "it is here", "--operator", "ann")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"report.txt: dismissed ({file_id})\n", "")
+    assert str(file_id) not in run("exceptions").stdout
+    again = run("import", str(file), "--provider", "acme")
+    assert (again.returncode, "somebody said that nobody needs it" in again.stdout) == (0, True)
+    late = run("dismiss", str(file_id), "--why", "it is here")
+    assert (late.returncode, "It is not held: it is dismissed" in late.stderr) == (1, True)
+
+    back = run("undo", str(file_id), "--why", "it is not", "--operator", "bob")
+    assert (back.returncode, back.stdout) == (0, f"{file_id}: held again\n")
+    assert str(file_id) in run("exceptions", "--kind", "held").stdout
+    twice = run("undo", str(file_id), "--why", "it is not")
+    assert (twice.returncode, "was not dismissed" in twice.stderr) == (1, True)
+    assert sql("SELECT operator, action, subject FROM audit WHERE action <> 'enter_file' ORDER BY id") == [
+        ("ann", "dismiss_file", str(file_id)),
+        ("bob", "hold_file", str(file_id)),
+    ]
+
+
+def test_a_payout_that_stays_open_is_accepted_and_that_is_taken_back(run: Commands, sql: Sql, file: Path) -> None:
+    file.write_text("listed po_1 18.31\n")
+    run("import", str(file), "--provider", "acme")
+    for wrong in ((), ("report.txt", "--payout", "po_1")):
+        assert run("accept", *wrong, "--residue", "--why", "x").returncode == 2
+
+    looked = run("accept", "--payout", "po_1")
+    assert (looked.returncode, looked.stdout) == (0, "po_1: 0 entries make 0.00 EUR of 18.31 EUR\n")
+    assert "Nothing was done" in looked.stderr
+    assert sql("SELECT state::text FROM payouts") == [("open",)]
+
+    done = run("accept", "--payout", "po_1", "--residue", "--why", "its report is lost", "--operator", "ann")
+    [(match,)] = sql("SELECT id FROM settlement_matches")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"po_1: accepted (match {match})")
+    assert sql("SELECT state::text FROM payouts") == [("reconciled",)]
+    shown = run("show", "po_1").stdout
+    assert f"Accepted: 0.00 EUR of 18.31 EUR by ann: its report is lost  match {match}" in shown
+    late = run("accept", "--payout", "po_1", "--residue", "--why", "x")
+    assert (late.returncode, "It is not open, it is reconciled" in late.stderr) == (1, True)
+
+    assert run("undo", str(match), "--why", "it was found").returncode == 0
+    assert sql("SELECT state::text FROM payouts") == [("open",)]
+    assert "Accepted" not in run("show", "po_1").stdout
+
+
 def test_a_name_that_several_held_files_have_needs_an_id(run: Commands, sql: Sql, tmp_path: Path) -> None:
     for number in (1, 2):
         folder = tmp_path / str(number)

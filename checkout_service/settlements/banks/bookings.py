@@ -239,7 +239,11 @@ class Entry(NamedTuple):
 
 
 def gaps(chains: Iterable[Chain]) -> list[str]:
-    """Where a statement does not open with what the one before, of the number before, closed with."""
+    """Where a statement does not open with what the one before, of the number before, closed with.
+
+    Another one of that number may fit, since days and months may be numbered each by themselves; and the same statement
+    under two numbers is no gap.
+    """
     by_account: dict[str, list[Chain]] = {}
     for chain in chains:
         if chain.number is not None and chain.until is not None:
@@ -251,7 +255,10 @@ def gaps(chains: Iterable[Chain]) -> list[str]:
         for before, chain in pairwise(sorted(own, key=lambda each: (each.until or date.min, each.number or 0)))
         if chain.number == (before.number or 0) + 1
         for currency, opening in chain.opening.items()
-        if currency in before.closing and before.closing[currency] != opening
+        if currency in before.closing
+        and before.closing[currency] != opening
+        and (before.opening.get(currency), before.closing[currency]) != (opening, chain.closing.get(currency))
+        and not any(each.number == before.number and each.closing.get(currency) == opening for each in own)
     ]
 
 

@@ -3774,7 +3774,7 @@ export interface components {
             account: string | null;
             rows: number;
             /** @enum {string} */
-            state: "held" | "entered" | "superseded";
+            state: "held" | "entered" | "superseded" | "dismissed";
             /** Format: date-time */
             entered_at: string | null;
             /** @description Whether it did not add up, and an operator accepted what it lacks. */

@@ -93,7 +93,8 @@ def _file(lines: list[ReportLine]) -> Any:
     return report(lines, sections=[section("window", expected={"USD": net} if lines else {}, complete=False)])
 
 
-def _seed(sql: Sql, after: str = "") -> None:
+def seed(sql: Sql, after: str = "") -> None:
+    """Payments of which these lines may be; ``after`` ends all of their names."""
     first = payment(sql, captured={f"ch_1{after}": "100"})
     payment(sql, captured={f"ch_2{after}": "60"})
     payment(sql, captured={f"ch_partial{after}": "60"})
@@ -138,7 +139,7 @@ def test_any_split_and_order_of_the_same_lines_comes_to_the_same(
     overlapping: int,
 ) -> None:
     if not sql("SELECT FROM captures LIMIT 1"):
-        _seed(sql)
+        seed(sql)
     lines = _lines(found)
     sums = {ref: sum((each.net for each, _ in lines if each.payout_ref == ref), Decimal(0)) for ref in ("po_1", "po_2")}
     of_payouts = [payout("po_1", sums["po_1"]), payout("po_2", sums["po_2"] + 1)]
@@ -234,7 +235,7 @@ def test_whenever_ours_comes_it_comes_to_the_same(
         if number == late:
             if is_settled:
                 _settle_all(settlements, sql, after)
-            _seed(sql, after)
+            seed(sql, after)
         part = [each for each, (*_, file) in zip(lines, found, strict=True) if file == number]
         if part:
             enter(settlements, _of_accounts(part), provider=PROVIDER, account="")

@@ -234,6 +234,9 @@ def _until(holds: Any) -> None:
     ("change", "message"),
     [
         ({"payout_ref": ""}, "a payout has no name"),
+        ({"amount": Decimal("NaN")}, "payout 'po_1' has an amount that is none"),
+        ({"amount": Decimal("1E+999999")}, "payout 'po_1' has an amount that is none"),
+        ({"currency": "usd"}, "payout 'po_1' names a currency that is none"),
         ({"bank_reference": "\u4e00" * 700}, "payout 'po_1': its names have more than 2000 bytes"),
         ({"descriptor": "a\0b"}, "payout 'po_1' has a character NUL"),
         ({"failure_code": "a\ud800"}, "payout 'po_1' has characters that are none"),

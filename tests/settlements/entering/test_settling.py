@@ -140,6 +140,43 @@ def test_a_match_that_a_person_undid_is_not_made_again(settlements: Settlements,
 
 
 @pytest.mark.usefixtures("entered")
+def test_what_a_person_undid_stays_so_once_its_settling_is_taken_back(settlements: Settlements, sql: Sql) -> None:
+    undo(settlements, _match_of(sql, "t1"), operator="ada", why="another order has this name")
+    resolve(settlements, _match_of(sql, "t1"), operator="ada", why="seen")
+    again = undo(settlements, _match_of(sql, "t1"), operator="bob", why="not yet")
+    assert again == _match_of(sql, "t1")
+
+    enter(settlements, report([line(EntryKind.TRANSFER, "1", ref="t3")]), provider=PROVIDER, account="")
+
+    assert states(sql)["t1"] == "unknown_here"
+    [row] = sql("SELECT made_by, made_why FROM settlement_matches WHERE id = :id", id=again)
+    assert tuple(row) == ("ada", "another order has this name")
+
+
+@pytest.mark.usefixtures("entered")
+def test_an_undoing_is_taken_back_by_the_exception_that_it_left(settlements: Settlements, sql: Sql) -> None:
+    enter(
+        settlements,
+        report([line(EntryKind.RELEASE, "-1", ref="t3", subject="ch_1")]),
+        provider=PROVIDER,
+        account="",
+    )
+    assert (states(sql)["t1"], states(sql)["t3"]) == ("differs amount", "differs amount")
+    before = sql("SELECT amount FROM settlement_matches WHERE id = :id", id=_match_of(sql, "t3"))
+    undo(settlements, _match_of(sql, "t1"), operator="ada", why="another order has this name")
+    assert states(sql)["t1"] == "unknown_here"
+
+    assert undo(settlements, _match_of(sql, "t1"), operator="bob", why="it is that one") is None
+
+    assert (states(sql)["t1"], states(sql)["t3"]) == ("differs amount", "differs amount")
+    assert sql("SELECT amount FROM settlement_matches WHERE id = :id", id=_match_of(sql, "t3")) == before
+    assert [(row.operator, row.action) for row in sql("SELECT operator, action FROM audit ORDER BY id")] == [
+        ("ada", "undo_match"),
+        ("bob", "undo_match"),
+    ]
+
+
+@pytest.mark.usefixtures("entered")
 @pytest.mark.parametrize(
     ("settle", "ref", "error"),
     [

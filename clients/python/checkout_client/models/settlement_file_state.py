@@ -1,6 +1,6 @@
 from typing import Literal, cast
 
-SettlementFileState = Literal["entered", "held", "superseded"]
+SettlementFileState = Literal["dismissed", "entered", "held", "superseded"]
 
 
 def check_settlement_file_state(value: str) -> SettlementFileState:
