@@ -302,9 +302,7 @@ def test_a_name_that_several_held_files_have_needs_an_id(run: Commands, sql: Sql
     assert all(f"\n  {each}  acme  entered, 2 lines" in none.stderr for each in ids)
 
 
-def test_files_of_one_name_are_told_apart_by_the_account_that_they_are_about(
-    run: Commands, sql: Sql, file: Path
-) -> None:
+def test_of_files_of_one_name_the_account_says_which(run: Commands, sql: Sql, file: Path) -> None:
     file.write_text(HELD)
     for account in ("SHOP", "POS"):
         assert run("import", str(file), "--provider", "acme", "--account", account).returncode == 1

@@ -176,7 +176,7 @@ def _report(window: Window, now: datetime) -> Report:
             balances.add(line, after, updated=_updated(info) if info.get("transaction_updated_date") else None)
     report.faults += [f"a status of transactions that nobody knows: {status[:20]}" for status in sorted(unknown)[:20]]
     if doubled:
-        report.faults.append(f"movements that are there twice, or cannot be told from another one: {doubled}")
+        report.faults.append(f"movements that are there twice, or are like another one: {doubled}")
     report.faults += balances.faults()
     report.sections.append(
         ReportSection(
