@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from importlib import import_module
 from typing import Final
 
-from checkout_service.command_line.output import told_where_output_fails
+from checkout_service.command_line.output import ending_where_output_fails
 from checkout_service.settings.environment_file import (
     OPTION,
     SETTING,
@@ -54,7 +54,7 @@ def main() -> None:
     if name == ALONE:
         _end_at_once_by_signals()
     begin_with_environment_file(arguments)
-    with told_where_output_fails() if name == ALONE else nullcontext():
+    with ending_where_output_fails() if name == ALONE else nullcontext():
         # By its name, and only now: with the file's settings, and after the signals.
         import_module("checkout_service.command_line.commands").checkout(args=arguments, prog_name="checkout")
 

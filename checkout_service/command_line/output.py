@@ -42,7 +42,7 @@ class _Noting:
 
 
 @contextmanager
-def told_where_output_fails() -> Iterator[None]:
+def ending_where_output_fails() -> Iterator[None]:
     """End the process with a sentence where it has no standard output, or one that takes no more, as of a full disk."""
     if sys.stdout is None:
         _say(sys.stderr, "Standard output is closed: nothing was done.")

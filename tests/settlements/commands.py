@@ -14,10 +14,26 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.conftest import ROOT, Servers
+from tests.flower_pages.stack import eventually
 from tests.providers.adding.added import write_distribution
 
 GOOD = "payout po_1 18.30\ntxn_1 capture 20.00 0.70\ntxn_2 fee -1.00 0\n"
 """A report that adds up: a capture that nobody here knows, and a fee of its own."""
+
+
+BACKENDS = (
+    "SELECT pid FROM pg_stat_activity "
+    "WHERE datname = current_database() AND application_name = 'checkout-settlements' AND pid <> pg_backend_pid()"
+)
+"""What the server does for commands of this test: other processes of the run may have databases beside this one."""
+
+TERMINATED = BACKENDS.replace("SELECT pid", "SELECT pg_terminate_backend(pid)")
+
+WAITS = (
+    "SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+    "WHERE datname = current_database() AND NOT granted"
+)
+"""Whether one waits for a lock of a table here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,3 +93,6 @@ def run(servers: Servers, tmp_path: Path) -> Iterator[Commands]:
     for process in commands.started:
         with process:
             process.kill()
+    # What the server goes on with for one that was killed, the next test would take for its own.
+    with psycopg.connect(servers.superuser_url.replace("+psycopg", ""), autocommit=True) as superuser:
+        eventually(lambda: not superuser.execute(BACKENDS).fetchall())

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Sql
 from tests.flower_pages.stack import eventually
-from tests.settlements.commands import GOOD, Commands, run
+from tests.settlements.commands import BACKENDS, GOOD, TERMINATED, WAITS, Commands, run
 
 __all__ = ["run"]  # a fixture
 
@@ -32,8 +32,6 @@ class Pause:
 sys.meta_path.insert(0, Pause())
 """
 """A sitecustomize: what imports this module waits there for a minute."""
-
-AT_WORK = "SELECT FROM pg_stat_activity WHERE application_name = 'checkout-settlements' AND state = 'active'"
 
 STATUSES = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
@@ -77,12 +75,12 @@ def test_a_signal_while_a_statement_waits_cancels_it_and_gives_the_turn_back(
     with run.connect() as other:
         other.execute("LOCK TABLE settlement_accounts IN SHARE ROW EXCLUSIVE MODE")
         process = run.start("fetch")
-        eventually(lambda: sql("SELECT FROM pg_locks WHERE NOT granted"))
+        eventually(lambda: sql(WAITS))
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == status, errors
         assert "Traceback" not in errors
-        assert sql(AT_WORK) == [], "the server does not go on with it"
+        assert sql(f"{BACKENDS} AND state = 'active'") == [], "the server does not go on with it"
         assert is_free(sql)
     assert is_empty(sql)
 
@@ -193,10 +191,7 @@ def test_a_database_that_goes_away_in_the_middle_of_a_fetch_has_the_turn_given_b
     slow = run.report("slow")
     process = run.start("fetch")
     eventually(lambda: sql("SELECT FROM settlement_accounts"))
-    sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE application_name = 'checkout-settlements' AND pid <> pg_backend_pid()"
-    )
+    sql(TERMINATED)
     slow.unlink()
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")

@@ -18,7 +18,7 @@ from checkout_service.providers.reports import LARGEST_FILE
 from tests.conftest import Sql
 from tests.flower_pages.stack import eventually
 from tests.settlements.banks.samples import DUTCH, PAYOUTS_OF_08
-from tests.settlements.commands import GOOD, Commands, run
+from tests.settlements.commands import BACKENDS, GOOD, TERMINATED, WAITS, Commands, run
 from tests.settlements.entering.reports import payment
 
 __all__ = ["run"]  # a fixture
@@ -169,14 +169,13 @@ def test_ctrl_c_leaves_nothing_and_has_a_word(run: Commands, sql: Sql, file: Pat
     with file.open("a") as grown:
         grown.writelines(f"txn_9{number} fee 0 0\n" for number in range(400_000))
     process = run.start("import", str(file), "--provider", "acme")
-    waits = "SELECT FROM pg_stat_activity WHERE application_name = 'checkout-settlements'"
-    eventually(lambda: sql(waits))
+    eventually(lambda: sql(BACKENDS))
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (130, "")
     assert "Interrupted: what was not through is not there" in errors
     assert "Traceback" not in errors
-    eventually(lambda: not sql(waits))
+    eventually(lambda: not sql(BACKENDS))
     assert counts(sql) == [0] * len(TABLES)
 
 
@@ -184,7 +183,7 @@ def test_one_that_is_killed_leaves_nothing(run: Commands, sql: Sql, file: Path) 
     with file.open("a") as grown:
         grown.writelines(f"txn_9{number} fee 0 0\n" for number in range(400_000))
     process = run.start("import", str(file), "--provider", "acme")
-    at_work = "SELECT FROM pg_stat_activity WHERE application_name = 'checkout-settlements' AND xact_start IS NOT NULL"
+    at_work = f"{BACKENDS} AND xact_start IS NOT NULL"
     eventually(lambda: sql(at_work))
     process.kill()
     process.communicate()
@@ -340,7 +339,7 @@ def test_whoever_waits_for_another_one_goes_on_behind_it(run: Commands, sql: Sql
     with psycopg.connect(run.settings["SETTLEMENTS_DATABASE_URL"]) as other:
         other.execute("LOCK TABLE settlement_accounts IN SHARE ROW EXCLUSIVE MODE")
         process = run.start("import", str(file), "--provider", "acme")
-        eventually(lambda: sql("SELECT FROM pg_locks WHERE NOT granted"))
+        eventually(lambda: sql(WAITS))
         assert counts(sql)[2] == 0
         other.rollback()
     output, errors = process.communicate(timeout=60)
@@ -376,11 +375,8 @@ def test_a_database_that_goes_away_meanwhile_is_a_sentence(run: Commands, sql: S
     with psycopg.connect(run.settings["SETTLEMENTS_DATABASE_URL"]) as other:
         other.execute("LOCK TABLE settlement_accounts IN SHARE ROW EXCLUSIVE MODE")
         process = run.start("import", str(file), "--provider", "acme")
-        eventually(lambda: sql("SELECT FROM pg_locks WHERE NOT granted"))
-        sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE application_name = 'checkout-settlements' AND pid <> pg_backend_pid()"
-        )
+        eventually(lambda: sql(WAITS))
+        sql(TERMINATED)
         output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
     assert errors.startswith("Error: The database went away: ")

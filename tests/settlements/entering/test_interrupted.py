@@ -220,7 +220,10 @@ def test_progress_is_shown_and_a_file_without_lines_is_one(settlements: Settleme
 
 
 def _backends(sql: Sql, more: str = "") -> list[Any]:
-    return sql(f"SELECT pid FROM pg_stat_activity WHERE application_name = 'settlements-in-the-middle' {more}")
+    return sql(
+        "SELECT pid FROM pg_stat_activity "
+        f"WHERE datname = current_database() AND application_name = 'settlements-in-the-middle' {more}"
+    )
 
 
 def _until(holds: Any) -> None:
