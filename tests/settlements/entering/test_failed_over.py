@@ -118,7 +118,7 @@ def test_what_is_ended_at_any_statement_leaves_nothing(
     statement = 0
     while True:
         statement += 1
-        cursors = type(
+        cursors: Any = type(
             "Of",
             (Ending,),
             {"ended_at": statement, "end": staticmethod(lambda pid: sql("SELECT pg_terminate_backend(:pid)", pid=pid))},
