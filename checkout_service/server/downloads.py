@@ -81,8 +81,7 @@ def csv_stream(pages: Generator[bytes], *, name: str, caller: str | UUID) -> Res
             places_taken.enter_context(places().taken({"streams": AT_ONCE, f"exports of {caller}": 1}))
         except ShareFullError:
             raise TooManyAtOnce from None
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        stream = Stream(pages, context=app.app_context)
+        stream = Stream(pages, context=current_app.app_context)  # of the app itself: read through its proxy
         stream.at_end = places_taken.pop_all().close
     request.environ[STREAM_KEY] = stream
     return Finished(stream, headers=_headers(name), content_type=_KIND)

@@ -60,13 +60,13 @@ def test_nothing_of_what_was_dismissed_is_entered(settlements: Settlements, sql:
 
 def test_a_report_that_was_dismissed_is_not_fetched_again(settlements: Settlements) -> None:
     file = enter(settlements, _waiting(name="po_1"), provider=PROVIDER, account="").file_id
-    assert not fetching._is_entered(settlements, PROVIDER, "po_1")
+    assert not fetching._is_entered(settlements, PROVIDER, "", "po_1")
 
     dismiss(settlements, file, operator="ada", why="of another shop")
-    assert fetching._is_entered(settlements, PROVIDER, "po_1")
+    assert fetching._is_entered(settlements, PROVIDER, "", "po_1")
 
     hold_again(settlements, file, operator="ada", why="it is ours")
-    assert not fetching._is_entered(settlements, PROVIDER, "po_1")
+    assert not fetching._is_entered(settlements, PROVIDER, "", "po_1")
 
 
 def test_one_that_is_held_again_is_tried_with_the_next_file(settlements: Settlements, sql: Sql) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -51,7 +52,8 @@ def fetched(settlements: Settlements, sql: Sql, server: ReportServer) -> Fetched
         "reports_first_batch": f"{SHOP}:41,{POS}:42",
     }
     account = Account(options={name: Secret(value) for name, value in options.items()})
-    with fetching(settlements) as lease:
+    beside = partial(psycopg.connect, settlements.info.dsn, autocommit=True)
+    with fetching(settlements, beside) as lease:
         return fetch_account(settlements, lease, "adyen", account, since=None)
 
 
