@@ -322,10 +322,10 @@ def _record_traced(readings: Sequence[Reading], lost: list[Reading], begun: span
     with transaction() as connection:
         readings = _without_lost(connection, readings, lost)
         recorded = record(connection, of_webhooks(readings, begun))
-        place = 0
+        place, names = 0, recorded.found
         for reading in readings:
             begin, place = place, place + len(reading.events) + len(reading.refunds)
-            found = next((recorded.found[each] for each in range(begin, place) if each in recorded.found), None)
+            found = next((names[each] for each in range(begin, place) if each in names), None) if names else None
             effects = recorded.effects[begin:place]
             done.append(entered(reading, effects))
             results.append(result_after(done[-1], effects, found))
