@@ -121,11 +121,11 @@ class Cache:
 
         A server that writes each command to its disk before it answers takes a millisecond or more for that.
         """
-        asked = None if self._breaker.is_open else self._asked("DEL", self._prefix + name)
+        sent = None if self._breaker.is_open else self._sent("DEL", self._prefix + name)
         try:
             yield
         finally:
-            if asked is None or not self._is_answered(asked):
+            if sent is None or not self._is_answered(sent):
                 self.release(name)
 
     def run(self, script: str, names: Sequence[str], arguments: Sequence[int]) -> list[Any] | None:
@@ -147,7 +147,7 @@ class Cache:
         values = [part for names, value, seconds in entries for part in (len(names), value, seconds)]
         self._redis.eval(_PUT_EACH, len(keys), *keys, *values)
 
-    def _asked(self, *command: str) -> Any:
+    def _sent(self, *command: str) -> Any:
         """A connection on which the command is under way; None where none was to be had."""
         try:
             connection: Any = self._redis.connection_pool.get_connection()

@@ -88,7 +88,7 @@ def test_webhook_filed_between_an_empty_claim_and_the_release_is_claimed(
 
     monkeypatch.setattr("worker.webhooks.task.claim", claim_before_it_came)
     # The command reaches the server after that.
-    monkeypatch.setattr(cache(), "_asked", lambda *_: None)
+    monkeypatch.setattr(cache(), "_sent", lambda *_: None)
 
     wake(str(uuid4()))
 
