@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import psycopg
 
 from benchmarks import seeds
+from benchmarks.pairs import judge
 from benchmarks.report import Report, in_turns, load_average, per_second
 from benchmarks.stand import Stand
 from benchmarks.usage import CORES, Usage, watched
@@ -36,7 +38,7 @@ _ORDERS = """
 
 
 def run(stand: Stand, *, quick: bool) -> Report:
-    webhooks, rounds = (400, 1) if quick else (WEBHOOKS, 3)
+    webhooks, rounds = (400, 1) if quick else (WEBHOOKS, 5)
     broker = "RabbitMQ" if stand.environment.get("CELERY_BROKER_URL", "").startswith("amqp") else "Redis"
     report = Report(title=f"Drain of {webhooks:,} waiting webhooks, {CORES} worker processes, broker {broker}")
     report.remark(load_average())
@@ -44,6 +46,7 @@ def run(stand: Stand, *, quick: bool) -> Report:
     for number in range(CORES):
         stand.start(f"floor {number}", [sys.executable, "-m", "benchmarks.floors.drain"])
     usage: dict[str, Usage] = {}
+    turns: dict[str, list[dict[str, float]]] = {"floor": [], "service": []}
     numbers = count(0, webhooks)
     with stand.connect() as connection:
 
@@ -52,6 +55,7 @@ def run(stand: Stand, *, quick: bool) -> Report:
             start = rouse_floor if name == "floor" else wake
             with watched(stand) as usage[name]:
                 seconds = drained(stand, connection, lambda: start(stand, first))
+            turns[name].append({"rate": webhooks / seconds} | spent_each(usage[name], webhooks))
             return webhooks / seconds
 
         for name in ("floor", "service"):
@@ -66,6 +70,18 @@ def run(stand: Stand, *, quick: bool) -> Report:
         ratio=found["service"] / found["floor"],
         target="≥ 8,000 /s and ≥ 0.8",
     )
+    # Without the first pair, which warmed up.
+    judged = judge(list(zip(turns["service"][1:], turns["floor"][1:], strict=True)))
+    report.add(
+        "processor time of one",
+        f"{middle(turns['service'][1:]):,.0f} µs",
+        floor=f"{middle(turns['floor'][1:]):,.0f} µs",
+        ratio=1 / judged.spent.median,
+        target="≥ 0.85",
+    )
+    report.remark(f"the service beside the floor, pair by pair: rates {judged.rate}, processor time {judged.spent}")
+    for name, found_turns in turns.items():
+        report.remark(f"µs of one, {name}: {by_group(found_turns[1:])}")
     report.remark(f"webhooks that were not applied: {late[0] if late else '?'}")
     report.remark(
         "orders {}, of them without a number {}; holds that were not sold {}, lines left in carts {}".format(*orders)
@@ -73,6 +89,26 @@ def run(stand: Stand, *, quick: bool) -> Report:
     for name, used in usage.items():
         report.remark(f"processors while the {name} drained: {used}")
     return report
+
+
+def spent_each(usage: Usage, webhooks: int) -> dict[str, float]:
+    """Microseconds of processor time of one webhook, by group of processes; without who loads and who is not ours.
+
+    A broker that is no process of the stand is not in it.
+    """
+    each = 1e6 * usage.seconds * CORES / webhooks
+    return {name: share * each for name, share in usage.shares.items() if name not in {"load", "others"}}
+
+
+def middle(turns: list[dict[str, float]]) -> float:
+    """The median of what a turn spent on one webhook."""
+    return statistics.median(sum(turn.values()) - turn["rate"] for turn in turns)
+
+
+def by_group(turns: list[dict[str, float]]) -> str:
+    groups = [group for group in turns[0] if group != "rate"]
+    medians = {group: statistics.median(turn[group] for turn in turns) for group in groups}
+    return ", ".join(f"{group} {value:,.0f}" for group, value in medians.items() if value >= 0.5)
 
 
 def file_webhooks(connection: psycopg.Connection[Any], stand: Stand, *, first: int, count: int) -> str:

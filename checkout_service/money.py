@@ -63,7 +63,8 @@ def parse_amount(text: str, currency: str | None = None) -> Decimal:
     """
     whole, point, fraction = text.partition(".")
     plain = whole.isascii() and whole.isdigit() and (not point or (fraction.isascii() and fraction.isdigit()))
-    most = MOST_DECIMALS if currency is None else max(2, decimals(currency))
+    own = None if currency is None else decimals(currency)
+    most = MOST_DECIMALS if own is None else max(2, own)
     if not plain or len(fraction) > most or len(whole) > 20:
         count = "three" if most == MOST_DECIMALS else "two"
         raise InvalidAmountError(f"an amount is digits with at most {count} decimals, such as 240.00")
@@ -72,7 +73,7 @@ def parse_amount(text: str, currency: str | None = None) -> Decimal:
         raise InvalidAmountError(f"an amount is at most {LARGEST}")
     if currency is None:
         return Decimal(show(amount, None))
-    if len(fraction) == decimals(currency):
+    if len(fraction) == own:
         return amount
     if not expressible(amount, currency):
         raise InvalidAmountError(f"{currency} has no such small unit")
@@ -106,7 +107,9 @@ def show_with_currency(amount: Decimal, currency: str | None) -> str:
 
 def decimals(currency: str, exceptions: Mapping[str, int] | None = None) -> int:
     """How many decimals the smallest unit of a currency has; a provider may differ from ISO 4217."""
-    return (exceptions or {}).get(currency, MINOR_UNITS.get(currency, 2))
+    if exceptions and currency in exceptions:
+        return exceptions[currency]
+    return MINOR_UNITS.get(currency, 2)
 
 
 def to_minor_units(amount: Decimal, currency: str, exceptions: Mapping[str, int] | None = None) -> int:

@@ -88,7 +88,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in the bytes, which has no fractions or exponents; raises StrictJsonError."""
     try:
         text = body.decode("utf-8")
-        value = _NO_FLOATS.decode(text)
+        value, end = _NO_FLOATS.raw_decode(text) if text.startswith("{") else (None, 0)
+        if end != len(text):
+            # What stands around it is looked at, or is why it is refused.
+            value = _NO_FLOATS.decode(text)
         if _written(value) != body:
             # Not as orjson writes it, which is the rule for most senders and would show that no key stands twice.
             value = _NO_FLOATS_UNIQUE.decode(text)

@@ -64,10 +64,10 @@ def opened(body: bytes, secret: bytes) -> dict[str, Any]:
 
 def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict[str, Any]]) -> None:
     references = sorted(webhook["provider_ref"] for webhook in read)
-    connection.execute(_CARTS, {"money": references})
-    locked = connection.execute(
-        _LOCK, {"references": references, "ids": [], "money": references}, binary=True
-    ).fetchall()
+    of_money = {"money_providers": ["mock"] * len(references), "money": references}
+    connection.execute(_CARTS, of_money)
+    of_all = {"providers": of_money["money_providers"], "references": references, "ids": []}
+    locked = connection.execute(_LOCK, of_all | of_money, binary=True).fetchall()
     payments = {row[2]: row[0] for row in locked}
     # In the order of their keys, as the worker enters them: it is kinder to the indexes.
     events = sorted((webhook["raw_data"]["event_id"], webhook, row) for webhook, row in zip(read, rows, strict=True))
@@ -105,6 +105,7 @@ def record(connection: psycopg.Connection[Any], rows: list[Any], read: list[dict
             "returned": [0] * len(rows),
             "mismatches": [False] * len(rows),
             "names": [],
+            "progress": [],
             "parked_for": claims.PARKED_FOR,
         },
         binary=True,

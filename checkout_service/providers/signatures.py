@@ -41,10 +41,13 @@ def matching(keys: Sequence[bytes], expected: Callable[[bytes], bytes], claimed:
     given = [claim.encode("utf-8", "surrogatepass") if isinstance(claim, str) else claim for claim in claimed]
     found = None
     for place, key in enumerate(keys):
-        signature = expected(key) if key else None
-        matched = [signature is not None and hmac.compare_digest(signature, claim) for claim in given]
-        if found is None and any(matched):
-            found = place
+        if not key:
+            continue
+        signature = expected(key)
+        for claim in given:
+            # Compared whatever was found before.
+            if hmac.compare_digest(signature, claim) and found is None:
+                found = place
     if found is None:
         raise UnverifiedError("the signature is not ours")
     return found

@@ -39,6 +39,9 @@ _REVERSED: Final = DisputeEntry(
 )
 """It took all that came."""
 
+_PRICED: Final = (AttemptEntry, DisputeEntry)
+"""Entries that may name a currency, and may do without one."""
+
 
 def entries_of(event: ProviderEvent, amount: Decimal, currency: str) -> Sequence[Entry]:
     """What the event proves of its payment, which is over ``amount`` of ``currency``.
@@ -47,7 +50,7 @@ def entries_of(event: ProviderEvent, amount: Decimal, currency: str) -> Sequence
     """
     entries = event.entries or _of_status(event, amount, currency)
     for entry in entries:
-        if isinstance(entry, AttemptEntry | DisputeEntry) and entry.currency not in {None, currency}:
+        if isinstance(entry, _PRICED) and entry.currency is not None and entry.currency != currency:
             return _of_other_currency(entries, currency)
     return entries
 
@@ -59,6 +62,8 @@ def in_words(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 def _of_status(event: ProviderEvent, amount: Decimal, currency: str) -> Sequence[Entry]:
     match event.status:
+        case PaymentStatus.PAID | PaymentStatus.PARTIALLY_PAID:
+            return (_money(event, amount, currency),)
         case PaymentStatus.PROCESSING:
             return _UNDER_WAY
         case PaymentStatus.FAILED:
@@ -70,8 +75,6 @@ def _of_status(event: ProviderEvent, amount: Decimal, currency: str) -> Sequence
             )
         case PaymentStatus.EXPIRED | PaymentStatus.CANCELED:
             return (ClosedEntry(status=event.status),)
-        case PaymentStatus.PAID | PaymentStatus.PARTIALLY_PAID:
-            return (_money(event, amount, currency),)
         case PaymentStatus.REVERSED:
             return (_money(event, amount, currency), _REVERSED)
     return ()

@@ -141,7 +141,7 @@ class Entries:
     def _add_attempt(self, place: int, received: ReceivedEvent, payment: LockedPayment, entry: AttemptEntry) -> None:
         at = entry.at or received.event.occurred_at or received.received_at
         values = AttemptValues.of(entry, min(at, received.received_at), payment.currency)
-        if entry.presumed is not None:
+        if entry.presumed is not None and entry.currency != payment.currency:
             self._flag_currency(place, payment, ReviewReason.MISMATCH, entry)
         self._attempts.add(payment, entry.ref, values, place)
 
@@ -187,6 +187,7 @@ class Entries:
                 "declines": _sparse(declines),
             },
         )
+        failed = AttemptStatus.FAILED.value
         for row in map(statements.AttemptRow._make, rows):
             before = None
             if row.status_before is not None and row.reported_before is not None:
@@ -202,12 +203,14 @@ class Entries:
                     row.decline_before,
                     row.reported_before,
                 )
-            self.touched.add(row.payment_id)
-            self.news.update(self._attempts.by_key[row.payment_id, row.attempt_ref].places_of_news(before))
+            joined = self._attempts.by_key[row.payment_id, row.attempt_ref]
+            self.news.update(joined.places_of_news(before))
             if before is None or row.is_new_version:
                 self._changed(ObjectKind.ATTEMPT, row)
-            if row.status == AttemptStatus.FAILED.value and row.status_before != AttemptStatus.FAILED.value:
-                failed_at = self._attempts.by_key[row.payment_id, row.attempt_ref].values.reported_at
+            else:
+                self.touched.add(row.payment_id)
+            if row.status == failed != row.status_before:
+                failed_at = joined.values.reported_at
                 if failed_at > datetime.now(UTC) - FAILED_RECENTLY:
                     self.failed.append(row.payment_id)
 
@@ -337,7 +340,7 @@ def disagrees(payment: LockedPayment, entries: Sequence[Entry]) -> bool:
             return True
         if isinstance(entry, CaptureEntry) and entry.currency != payment.currency:
             return True
-        if isinstance(entry, AttemptEntry) and entry.currency not in {None, payment.currency}:
+        if isinstance(entry, AttemptEntry) and entry.currency is not None and entry.currency != payment.currency:
             return True
     return False
 

@@ -7,7 +7,7 @@ any order. What each event changed is told by stepping once more through the par
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -184,14 +184,15 @@ class Joined(Generic[V]):
     values: V
     parts: list[tuple[int, V]] = field(default_factory=list)
 
-    def places_of_news(self, before: V | None) -> Iterable[int]:
+    def places_of_news(self, before: V | None) -> Sequence[int]:
         """The places of those events that told more than what was known when their turn came."""
-        known = before
+        places, known = [], before
         for place, part in self.parts:
             step = part if known is None else known.join(part, self.payment.currency)
-            if step.news(known):
-                yield place
+            if known is None or step.news(known):
+                places.append(place)
             known = step
+        return places
 
 
 Key = tuple[UUID, str]
@@ -206,9 +207,9 @@ class Joins(Generic[V]):
 
     def add(self, payment: LockedPayment, ref: str, values: V, place: int) -> None:
         """Join what the event at this place says of an entry."""
-        joined = self._by_key.get((payment.id, ref))
-        if joined is None:
-            self._by_key[payment.id, ref] = Joined(payment, ref, values, [(place, values)])
+        new = Joined(payment, ref, values, [(place, values)])
+        joined = self._by_key.setdefault((payment.id, ref), new)
+        if joined is new:
             return
         joined.values = joined.values.join(values, payment.currency)
         joined.parts.append((place, values))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from checkout_service.payments.status import PaymentStatus, RefundStatus
 from checkout_service.providers.base import Decline
+from worker.transitions.statements import PaymentRow
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +30,22 @@ class LockedPayment:
     mate: bool
     trace_context: str | None = None
     refunds: list[LockedRefund] = field(default_factory=list)
+
+
+def locked_payment(row: PaymentRow) -> LockedPayment:
+    """The payment in a row of LOCK_PAYMENTS, which may be a plain tuple."""
+    id_, provider, provider_ref, amount, currency, closed, looked_up_at, mate, trace_context = row
+    return LockedPayment(
+        id=id_,
+        provider=provider,
+        provider_ref=provider_ref,
+        amount=amount,
+        currency=currency,
+        closed=None if closed is None else PaymentStatus(closed),
+        looked_up_at=looked_up_at,
+        mate=mate,
+        trace_context=trace_context,
+    )
 
 
 @dataclass(slots=True, kw_only=True)

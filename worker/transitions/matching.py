@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import cached_property
+from types import MappingProxyType
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -41,27 +43,32 @@ class Matches:
         return [self.references[owner] for owner in self.of(event.provider, names_of(event))]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+_NO_OTHERS: Final[Mapping[UUID, str]] = MappingProxyType({})
+
+
+class Match(NamedTuple):
     """The payment of an event, None where it is not here; and the other payments that a name in it is known for.
 
     ``by_name`` tells one that was not found by the event's own reference.
     """
 
     payment: LockedPayment | None
-    others: Mapping[UUID, str] = field(default_factory=dict)
+    others: Mapping[UUID, str] = _NO_OTHERS
     by_name: bool = False
 
 
 def names_of(event: Event) -> list[str]:
     """Every name by which an event may find its payment, but for the payment's own reference."""
-    return list(dict.fromkeys(name for name in (*event.names, *entry_names(event)) if name))
+    names = [*event.names, *entry_names(event)]
+    return list(dict.fromkeys(name for name in names if name)) if names else names
 
 
 def entry_names(event: Event) -> list[str]:
     """The names of entries that an event speaks of."""
     if isinstance(event, ProviderRefundEvent):
         return [name for name in (event.refund_ref, event.capture_ref, event.attempt_ref) if name]
+    if not event.entries:
+        return [event.capture_ref] if event.capture_ref else []
     names = [] if event.capture_ref is None else [event.capture_ref]
     for entry in event.entries:
         if isinstance(entry, AttemptEntry):
@@ -82,9 +89,10 @@ def may_move_money(event: Event) -> bool:
     return any(map(_moves_money, event.entries))
 
 
-_MOVES_MONEY: Final = frozenset(
-    {PaymentStatus.AUTHORIZED, PaymentStatus.EXPIRED, PaymentStatus.CANCELED}
-    | {status for status in PaymentStatus if status.money_came}
+# A tuple: members of an enum are hashed in Python, and compared by what they are.
+_MOVES_MONEY: Final = (
+    *(status for status in PaymentStatus if status.money_came),
+    *(PaymentStatus.AUTHORIZED, PaymentStatus.EXPIRED, PaymentStatus.CANCELED),
 )
 
 
@@ -121,7 +129,7 @@ class Matcher:
 
     def __init__(self, matches: Matches, payments: Sequence[LockedPayment]) -> None:
         self._matches = matches
-        self._by_id = {payment.id: payment for payment in payments}
+        self._payments = payments
         self._by_reference = {(payment.provider, payment.provider_ref): payment for payment in payments}
         self._claimed: dict[tuple[str, str], UUID] = {}
 
@@ -130,7 +138,7 @@ class Matcher:
         payment = self._by_reference.get((event.provider, event.provider_ref))
         names = entry_names(event)
         if not names and not event.names:
-            return Match(payment=payment)
+            return Match(payment)
         by_name = payment is None
         if payment is None:
             found = sorted(self._matches.of(event.provider, names_of(event)) | self._taken(event.provider, event.names))
@@ -151,6 +159,10 @@ class Matcher:
         if not others:
             self._claimed |= {(event.provider, name): payment.id for name in names}
         return Match(payment=payment, others=others, by_name=by_name)
+
+    @cached_property
+    def _by_id(self) -> Mapping[UUID, LockedPayment]:
+        return {payment.id: payment for payment in self._payments}
 
     def _taken(self, provider: str, names: Iterable[str]) -> set[UUID]:
         """The payments that an event before in the set names so."""

@@ -36,7 +36,7 @@ from checkout_service.providers.entries import AttemptEntry, Entry
 from worker.transitions import statements
 from worker.transitions.derived import entries_of, in_words
 from worker.transitions.entering import Entries, disagrees
-from worker.transitions.locked import LockedPayment
+from worker.transitions.locked import LockedPayment, locked_payment
 from worker.transitions.matching import Match, Matcher, Matches, entry_names, find, may_move_money, named_in
 from worker.transitions.outcomes import (
     Change,
@@ -145,7 +145,10 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
     written = write_refunds(connection, refunds.refunds)
     entries.touched.update(change.payment_id for change in written)
     folded = _fold(connection, _with_mates(payments, entries.touched), entries, _raws(judged, entries.news))
-    moved, named = {change.payment_id for change in folded}, named_in(events, matched)
+    # Both are asked of events without an id alone, which answers to queries have.
+    has_answers = any(not each.event.event_id for each in judged)
+    moved = {change.payment_id for change in folded} if has_answers else set()
+    named = named_in(events, matched) if has_answers else set()
     _conclude(connection, judged, entries.news, moved, named, effects)
     insert_refund_events(connection, refunds.entries)
     return Recorded(
@@ -193,8 +196,9 @@ def _lock_all(connection: Connection, events: Iterable[ReceivedEvent], matches: 
     searching = False
     for received in events:
         event = received.event
-        references.add((event.provider, event.provider_ref))
-        names = [(event.provider, name) for name in (event.provider_ref, *matches.references_of(event))]
+        name = (event.provider, event.provider_ref)
+        names = [name, *((event.provider, each) for each in matches.references_of(event))] if matches.owners else [name]
+        references.add(name)
         if entry_names(event):
             naming.update(names)
         if isinstance(event, ProviderEvent) and may_move_money(event):
@@ -203,7 +207,9 @@ def _lock_all(connection: Connection, events: Iterable[ReceivedEvent], matches: 
     if searching:
         # Its payment may be found by a name that another event of the set has brought: any of those may be meant.
         money |= naming
-    return _lock(connection, references=sorted(references), ids=sorted(matches.references), money=sorted(money))
+    in_order = sorted(references)
+    of_money = in_order if money == references else sorted(money)
+    return _lock(connection, references=in_order, ids=sorted(matches.references), money=of_money)
 
 
 def _lock(
@@ -214,20 +220,7 @@ def _lock(
         statements.LOCK_CARTS.within(connection, of_money)
     of_all = {"providers": [provider for provider, _ in references], "references": [name for _, name in references]}
     values = {**of_all, **of_money, "ids": ids}
-    return [
-        LockedPayment(
-            id=row.id,
-            provider=row.provider,
-            provider_ref=row.provider_ref,
-            amount=row.amount,
-            currency=row.currency,
-            closed=None if row.closed is None else PaymentStatus(row.closed),
-            looked_up_at=row.looked_up_at,
-            mate=row.mate,
-            trace_context=row.trace_context,
-        )
-        for row in map(statements.PaymentRow._make, statements.LOCK_PAYMENTS.within(connection, values))
-    ]
+    return list(map(locked_payment, statements.LOCK_PAYMENTS.within(connection, values)))
 
 
 def _judge(
@@ -366,9 +359,10 @@ def _conclude(
     webhook led to it, and to no event with an id about that payment (``named``), it gets one: by these a webhook is
     found again, and what it says of a person is exported and erased.
     """
-    judged = [each for each in judged if not each.known]
     by_key: dict[EventKey, _Judged] = {}
     for each in judged:
+        if each.known:
+            continue
         event, delivery_id = each.event, each.received.delivery_id
         if event.event_id or each.mismatch:
             effects[each.place] = MISMATCH if each.mismatch else APPLIED if each.place in news else STALE
@@ -377,7 +371,7 @@ def _conclude(
             if effects[each.place] is APPLIED and delivery_id and (delivery_id, each.payment.id) not in named:
                 event = replace(event, event_id=f"look-up:{delivery_id}:{each.payment.id}")
         if event.event_id:
-            by_key[event.provider, event.event_id] = each._replace(event=event)
+            by_key[event.provider, event.event_id] = each if event is each.event else each._replace(event=event)
     if not (chosen := [by_key[key] for key in sorted(by_key)]):  # by key: it is kinder to the index
         return
     events = [each.event for each in chosen]

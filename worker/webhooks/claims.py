@@ -7,9 +7,10 @@ still are as the claim left them, so a worker that slept through its lease write
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -31,8 +32,12 @@ PARKED_FOR: Final = timedelta(hours=72)
 _RECEIVED: Final = DeliveryState.RECEIVED.value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimedWebhook:
+_STATES: Final = {state.value: state for state in DeliveryState}
+
+_NO_PROGRESS: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class ClaimedWebhook(NamedTuple):
     """A webhook under lease. ``lease`` is the database's time at which the claim ends; it also tells claims apart.
 
     ``size`` is that of its body in bytes. ``replay_of`` is the command that replays it, ``in_set`` whether it was
@@ -78,8 +83,7 @@ class ClaimedWebhook:
         return self.lease - LEASE - self.raw.received_at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(NamedTuple):
     """The state that a webhook came to, and why.
 
     ``delay`` is until its next attempt; ``returned`` is how many attempts it is given back. ``mismatch`` is of one that
@@ -97,7 +101,7 @@ class Result:
     mismatch: bool = False
     names: Sequence[str] = ()
     ignored: IgnoredReason | None = None
-    progress: Mapping[str, Any] = field(default_factory=dict)
+    progress: Mapping[str, Any] = _NO_PROGRESS
 
 
 def claim(own: UUID | None) -> list[ClaimedWebhook]:
@@ -122,7 +126,7 @@ def claimed_webhook(row: Any, *, in_set: bool = False) -> ClaimedWebhook:
         size=row.size,
         attempts=row.attempts,
         lease=row.next_attempt_at,
-        state_before=DeliveryState(row.state_before),
+        state_before=_STATES[row.state_before],
         replay_of=row.replay_of,
         in_set=in_set,
         trace_context=row.trace_context,
@@ -137,7 +141,7 @@ def with_bodies(webhooks: Sequence[ClaimedWebhook]) -> list[ClaimedWebhook]:
         return list(webhooks)
     bodies = {row.id: row.body for row in execute(BODIES, {"ids": large})}
     return [
-        replace(webhook, raw=replace(webhook.raw, body=bodies[webhook.id])) if webhook.large else webhook
+        webhook._replace(raw=replace(webhook.raw, body=bodies[webhook.id])) if webhook.large else webhook
         for webhook in webhooks
         if not webhook.large or webhook.id in bodies
     ]

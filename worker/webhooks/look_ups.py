@@ -210,8 +210,7 @@ class LookUps:
             return _unsigned_and_unknown(reading.webhook)
         ignored = min(found.reasons, key=_REASONS.index)
         all_news = [*reading.resumed, *reading.thin_events]
-        done = replace(
-            reading,
+        done = reading._replace(
             events=[item for item in found.events if isinstance(item, ProviderEvent)],
             refunds=[item for item in found.events if isinstance(item, ProviderRefundEvent)],
             thin_events=(),
@@ -222,12 +221,12 @@ class LookUps:
             news=len(all_news),
         )
         if found.unavailable is None and found.error is None:
-            return replace(done, delivered=all_news)
-        done = replace(done, looked_up=found.looked_up(), left=list(found.left.values()))
+            return done._replace(delivered=all_news)
+        done = done._replace(looked_up=found.looked_up(), left=list(found.left.values()))
         if found.unavailable is None:
-            return replace(done, error=found.error)
+            return done._replace(error=found.error)
         unverified = not all(thin_event.verified for thin_event in all_news)
-        return replace(done, unavailable=found.unavailable, wait=found.wait, unverified=unverified)
+        return done._replace(unavailable=found.unavailable, wait=found.wait, unverified=unverified)
 
     def _why_not_called(self, name: str) -> str | None:
         if monotonic() > self._until:

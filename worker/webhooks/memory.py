@@ -20,6 +20,9 @@ from checkout_service.cache import cache
 from checkout_service.database.statements import Statement
 from checkout_service.delivery_states import DeliveryState, listed
 from checkout_service.providers.raw_webhook import RawWebhook
+from worker.delivered import note_delivered
+from worker.webhooks.claims import Result
+from worker.webhooks.reading import Reading
 
 REMEMBER_FOR: Final = 600
 """Seconds for which the same bytes are known again."""
@@ -55,3 +58,22 @@ def remember(names: Sequence[str], settled: UUID) -> None:
 def still_settled(connection: Connection, deliveries: Sequence[UUID]) -> set[UUID]:
     """Which of these the database has, as settled, in this transaction."""
     return {row.id for row in _settled.within(connection, {"ids": list(set(deliveries))})}
+
+
+def remember_settled(readings: Sequence[Reading], written: Sequence[Result]) -> None:
+    """Know the bytes of what was written again. Call it after the commit; a mismatch is to be judged again."""
+    here = {result.webhook.id for result in written}
+    settled = {result.webhook.id for result in written if result.state in REMEMBERED and not result.mismatch}
+    known = [
+        reading
+        for reading in readings
+        if reading.webhook.id in settled and reading.memory and (reading.events or reading.refunds)
+    ]
+    if known:
+        remember([reading.memory for reading in known], known[0].webhook.id)
+    note_delivered(
+        (thin_event.provider, thin_event.event_id)
+        for reading in readings
+        if reading.delivered and reading.webhook.id in here
+        for thin_event in reading.delivered
+    )

@@ -76,11 +76,20 @@ def _read(
         return Reading(webhook=webhook, error=error)
     if parsed.secret is not None:
         matches[webhook.raw.provider, parsed.secret] += 1
-    thin_events = [item for item in parsed.events if isinstance(item, ThinEvent)]
+    events: list[ProviderEvent] = []
+    refunds: list[ProviderRefundEvent] = []
+    thin_events: list[ThinEvent] = []
+    for item in parsed.events:
+        if isinstance(item, ProviderEvent):
+            events.append(item)
+        elif isinstance(item, ProviderRefundEvent):
+            refunds.append(item)
+        else:
+            thin_events.append(item)
     return Reading(
         webhook=webhook,
-        events=[item for item in parsed.events if isinstance(item, ProviderEvent)],
-        refunds=[item for item in parsed.events if isinstance(item, ProviderRefundEvent)],
+        events=events,
+        refunds=refunds,
         thin_events=thin_events,
         unreadable=parsed.unreadable,
         ignored=parsed.ignored,

@@ -9,7 +9,6 @@ about once more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from checkout_service.cache import cache
@@ -43,7 +42,7 @@ def resume(readings: Sequence[Reading]) -> list[Reading]:
         of_webhook = marks.get(reading.webhook.id, {})
         done = [each for each in reading.thin_events if of_webhook.get(each) in known]
         left = [each for each in reading.thin_events if of_webhook.get(each) not in known]
-        resumed.append(replace(reading, thin_events=left, resumed=done, marks=of_webhook) if of_webhook else reading)
+        resumed.append(reading._replace(thin_events=left, resumed=done, marks=of_webhook) if of_webhook else reading)
     return resumed
 
 
@@ -55,7 +54,7 @@ def entered(reading: Reading, effects: Sequence[Effect]) -> Reading:
     missing = {id(each) for each, effect in zip(events, effects, strict=True) if effect.outcome in _NOT_ENTERED}
     done = [each for each in reading.looked_up if missing.isdisjoint(map(id, each.events))]
     waiting = [each.thin_event for each in reading.looked_up if not missing.isdisjoint(map(id, each.events))]
-    return replace(reading, looked_up=done, left=[*reading.left, *waiting])
+    return reading._replace(looked_up=done, left=[*reading.left, *waiting])
 
 
 def note_progress(readings: Sequence[Reading]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from checkout_service.providers.base import IgnoredReason, ProviderEvent, ProviderRefundEvent, ThinEvent
@@ -19,9 +19,11 @@ class LookedUp(NamedTuple):
     events: Sequence[ProviderEvent | ProviderRefundEvent]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What a webhook says, or why it says nothing.
+_NO_MARKS: Final[Mapping[ThinEvent, str]] = MappingProxyType({})
+
+
+class Reading(NamedTuple):
+    """What a webhook says, or why it says nothing. A tuple, since a set has hundreds and each is made anew.
 
     ``thin_events`` are to be looked up; of those about a payment that is not here one is left in ``waits_for``, and
     ``missing`` has the names of all these payments.
@@ -54,7 +56,7 @@ class Reading:
     left: Sequence[ThinEvent] = ()
     resumed: Sequence[ThinEvent] = ()
     news: int = 0
-    marks: Mapping[ThinEvent, str] = field(default_factory=dict)
+    marks: Mapping[ThinEvent, str] = _NO_MARKS
     error: Exception | None = None
     memory: str = ""
     ignored: IgnoredReason = IgnoredReason.NOTHING_TO_RECORD

@@ -14,7 +14,8 @@ def of_webhooks(readings: Sequence[Reading], spans: Spans) -> list[ReceivedEvent
     received = []
     for reading in readings:
         at, id_ = reading.webhook.raw.received_at, reading.webhook.id
-        context = span.context if (span := spans.get(id_)) else None
+        context = span.context if spans and (span := spans.get(id_)) else None
         received += [ReceivedEvent(event, at, id_, context) for event in reading.events]
-        received += [ReceivedEvent(refund, at, id_, context) for refund in reading.refunds]
+        if reading.refunds:
+            received += [ReceivedEvent(refund, at, id_, context) for refund in reading.refunds]
     return received

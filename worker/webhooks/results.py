@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -13,7 +12,7 @@ from worker.backoff import FIRST_DELAY, LONGEST_DELAY, describe, jittered
 from worker.context import settings
 from worker.transitions.matching import names_of
 from worker.transitions.outcomes import Effect, Outcome
-from worker.webhooks.attempts import progress_of
+from worker.webhooks.attempts import NOTHING_BEFORE, progress_of
 from worker.webhooks.claims import PARKED_FOR, ClaimedWebhook, Result
 from worker.webhooks.look_ups import OF_ANOTHER
 from worker.webhooks.reading import Reading
@@ -27,12 +26,17 @@ _WORDS: Final = {
 }
 
 
+_NOTHING_WRONG: Final = (None, None, None, None)
+
 _OPEN: Final = (DeliveryState.RECEIVED, DeliveryState.PARKED, DeliveryState.FAILED)
 """States after which there may be another attempt, which is to know what this one came to."""
 
 
 def result_after(reading: Reading, effects: Sequence[Effect], found: str | None = None) -> Result:
     """The result of a webhook whose events, as far as there are any, are recorded; ``found`` is as in ``result_of``."""
+    if is_plain(reading, effects):
+        reference = found or reading.events[0].provider_ref or None
+        return Result(webhook=reading.webhook, state=_APPLIED, provider_ref=reference)
     if reading.error is not None:
         result = failed_attempt(reading, describe(reading.error))
     elif reading.unavailable is not None:
@@ -42,7 +46,20 @@ def result_after(reading: Reading, effects: Sequence[Effect], found: str | None 
     if result.state not in _OPEN:
         return result
     left = len(reading.left) if reading.news > 1 else None
-    return replace(result, progress=progress_of(reading.webhook.before, _outcomes(reading, effects), left))
+    return result._replace(progress=progress_of(reading.webhook.before, _outcomes(reading, effects), left))
+
+
+def is_plain(reading: Reading, effects: Sequence[Effect]) -> bool:
+    """Whether all there is to a webhook, as to nearly every one, is one event that was applied at the first attempt.
+
+    Then ``result_of`` has nothing else to weigh, and is not asked: it costs more than to look.
+    """
+    return (
+        len(effects) == len(reading.events) == 1
+        and effects[0].outcome is Outcome.APPLIED
+        and reading.webhook.before is NOTHING_BEFORE
+        and (reading.waits_for, reading.error, reading.unavailable, reading.unreadable) == _NOTHING_WRONG
+    )
 
 
 def not_recorded(reading: Reading, why: str, *, held: bool) -> Result:
@@ -50,10 +67,10 @@ def not_recorded(reading: Reading, why: str, *, held: bool) -> Result:
 
     ``held`` tells that another held a payment of it. No attempt is used up by that where the provider is away.
     """
-    nothing = replace(reading, looked_up=(), left=[*reading.left, *(each.thin_event for each in reading.looked_up)])
+    nothing = reading._replace(looked_up=(), left=[*reading.left, *(each.thin_event for each in reading.looked_up)])
     result = reschedule(nothing) if held and reading.unavailable is not None else failed_attempt(nothing, why)
     left = len(nothing.left) if reading.news > 1 else None
-    return replace(result, progress=progress_of(reading.webhook.before, (), left))
+    return result._replace(progress=progress_of(reading.webhook.before, (), left))
 
 
 def _outcomes(reading: Reading, effects: Sequence[Effect]) -> list[Outcome]:
@@ -87,7 +104,7 @@ def result_of(reading: Reading, effects: Sequence[Effect] = (), found: str | Non
     if Outcome.WAITING in outcomes and (webhook.age < PARKED_FOR or Outcome.PARKED not in outcomes):
         why = next(effect.waits_for for effect in effects if effect.waits_for)
         # By its payment operators find what waits for a refund that is in doubt.
-        return replace(reschedule(reading, why), provider_ref=reference)
+        return reschedule(reading, why)._replace(provider_ref=reference)
     if reading.waits_for is not None or Outcome.PARKED in outcomes:
         return _parked(reading, outcomes)
     outcomes = [*_outcomes(reading, effects), *webhook.before.did]
@@ -243,5 +260,5 @@ def _parked(reading: Reading, outcomes: Sequence[Outcome]) -> Result:
         return failed(webhook, detail, provider_ref=reference)
     entered = _entered(webhook, [*outcomes, *webhook.before.did], reference)
     if entered is not None:
-        return replace(entered, detail=entered.detail or f"the rest is {OF_ANOTHER}")
+        return entered._replace(detail=entered.detail or f"the rest is {OF_ANOTHER}")
     return _ignored(reading, IgnoredReason.NOT_OURS, OF_ANOTHER, reference)

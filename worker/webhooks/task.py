@@ -25,12 +25,11 @@ from checkout_service.publishing.publisher import QueueUnavailableError, task_qu
 from checkout_service.publishing.wake_up import WAKE_UP, wake_worker
 from checkout_service.tasks import TaskName
 from worker.backoff import describe
-from worker.delivered import note_delivered
 from worker.transitions.recording import record
 from worker.webhooks import spans
 from worker.webhooks.claims import ClaimedWebhook, Result, claim, release, settle, with_bodies
 from worker.webhooks.counting import count_dropped, counted
-from worker.webhooks.memory import REMEMBERED, remember, still_settled
+from worker.webhooks.memory import remember_settled, still_settled
 from worker.webhooks.parsing import read_webhooks
 from worker.webhooks.progress import entered, note_progress
 from worker.webhooks.reading import Reading
@@ -88,17 +87,16 @@ def process(delivery_id: str) -> str:
     WebhookFailedError if this webhook, which was tried before, failed for good.
     """
     own = UUID(delivery_id)
-    # Before the claim: a webhook filed from here on sends another wake-up, one filed before is claimed now.
-    cache().release(WAKE_UP)
     until = monotonic() + WORK_FOR
     try:
         # Wake-ups are quiet. One that names a webhook which was rejected meanwhile asks for no replay.
         key = None if process.request.get("quiet") else _key()
         if key is not None:
+            cache().release(WAKE_UP)
             replay = claim_one(own, key=key, operator=_operator())
             if replay is not None and replay.replay_of is not None:
                 return _replay_one(replay, replay.replay_of, until)
-        webhooks = claim(own)
+        webhooks = _claimed(own)
         is_mine = bool(webhooks) and webhooks[0].id == own
         if is_mine and key is not None and webhooks[0].replay_of is None:
             close_unneeded(own, key=key)
@@ -112,6 +110,17 @@ def process(delivery_id: str) -> str:
     except DatabaseUnavailableError:
         log.warning("database_unavailable", delivery_id=delivery_id)
         return "the database is unavailable; the sweep sends another wake-up"
+
+
+def _claimed(own: UUID) -> list[ClaimedWebhook]:
+    """What waits, and this webhook, once the wake-up is released: whatever is filed from now on sends another one.
+
+    The release is under way during the claim. What was filed meanwhile sent none, and this claim may not have seen it:
+    after each set there is another claim, and after none there is one here.
+    """
+    with cache().releasing(WAKE_UP):
+        webhooks = claim(own)
+    return webhooks or claim(own)
 
 
 def _key() -> UUID:
@@ -322,10 +331,10 @@ def _record_traced(readings: Sequence[Reading], lost: list[Reading], begun: span
     with transaction() as connection:
         readings = _without_lost(connection, readings, lost)
         recorded = record(connection, of_webhooks(readings, begun))
-        place = 0
+        place, names = 0, recorded.found
         for reading in readings:
             begin, place = place, place + len(reading.events) + len(reading.refunds)
-            found = next((recorded.found[each] for each in range(begin, place) if each in recorded.found), None)
+            found = next((names[each] for each in range(begin, place) if each in names), None) if names else None
             effects = recorded.effects[begin:place]
             done.append(entered(reading, effects))
             results.append(result_after(done[-1], effects, found))
@@ -333,7 +342,7 @@ def _record_traced(readings: Sequence[Reading], lost: list[Reading], begun: span
     spans.note_results(begun, written)
     spans.note_openings(begun, recorded.opened_in)
     recorded.follow_up()
-    _remember(readings, written)
+    remember_settled(readings, written)
     note_progress(done)
     return counted(written)
 
@@ -375,22 +384,3 @@ def _reject(readings: Sequence[Reading]) -> list[Result]:
         return _settle([failed_attempt(reading, describe(error)) for reading in readings])
     count_dropped(rejected.dropped)
     return counted(rejected.written)
-
-
-def _remember(readings: Sequence[Reading], written: Sequence[Result]) -> None:
-    """Only after the commit, and never a mismatch: it is to be judged again."""
-    here = {result.webhook.id for result in written}
-    settled = {result.webhook.id for result in written if result.state in REMEMBERED and not result.mismatch}
-    known = [
-        reading
-        for reading in readings
-        if reading.webhook.id in settled and reading.memory and (reading.events or reading.refunds)
-    ]
-    if known:
-        remember([reading.memory for reading in known], known[0].webhook.id)
-    note_delivered(
-        (thin_event.provider, thin_event.event_id)
-        for reading in readings
-        if reading.delivered and reading.webhook.id in here
-        for thin_event in reading.delivered
-    )

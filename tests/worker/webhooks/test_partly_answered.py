@@ -230,7 +230,7 @@ def test_all_its_events_are_noted_as_delivered_however_many_attempts_it_took(
     sql: Sql, scripted: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[tuple[str, str]] = []
-    monkeypatch.setattr(task, "note_delivered", noted.extend)
+    monkeypatch.setattr("worker.webhooks.memory.note_delivered", noted.extend)
     references = [insert_payment(sql) for _ in range(2)]
     scripted.truths |= {references[0]: _paid(references[0]), references[1]: AWAY}
     body = uuid4().bytes

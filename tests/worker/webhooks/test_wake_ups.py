@@ -14,6 +14,7 @@ from tests.conftest import Sql
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, webhook
 from tests.worker.conftest import MakeWorker, Messages
 from tests.worker.scripted import ScriptedProvider, event, thin_event
+from worker.webhooks.claims import ClaimedWebhook, claim
 from worker.webhooks.statements import SET
 from worker.webhooks.task import process
 
@@ -68,6 +69,41 @@ def test_a_webhook_stored_while_a_task_is_at_work_sends_a_wake_up_again(
 
     assert messages() == [(first,), (later[0],)]
     assert sql("SELECT count(*) FROM webhook_deliveries WHERE state = 'applied'")[0].count == 2
+
+
+@pytest.mark.usefixtures("worker")
+def test_webhook_filed_between_an_empty_claim_and_the_release_is_claimed(
+    sql: Sql, messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends no wake-up, since the one that is answered at this moment is not released yet."""
+    wake_worker("the first")
+    filed: list[UUID] = []
+
+    def claim_before_it_came(own: UUID | None) -> list[ClaimedWebhook]:
+        found = claim(own)
+        if not filed:
+            filed.append(insert_webhook(sql, webhook(insert_payment(sql))))
+            wake_worker(str(filed[0]))
+        return found
+
+    monkeypatch.setattr("worker.webhooks.task.claim", claim_before_it_came)
+    # The command reaches the server after that.
+    monkeypatch.setattr(cache(), "_sent", lambda *_: None)
+
+    wake(str(uuid4()))
+
+    assert messages() == [("the first",)]
+    assert state_of(sql, filed[0]) == "applied"
+
+
+@pytest.mark.usefixtures("worker")
+def test_wake_up_is_released_by_the_end_of_the_block_though_its_connection_is_gone(broker: redis.Redis) -> None:
+    wake_worker("lost")
+
+    with cache().releasing(WAKE_UP):
+        broker.client_kill_filter(_type="normal", skipme=True)
+
+    assert not wake_up_rings(broker)
 
 
 @pytest.mark.usefixtures("worker")

@@ -74,9 +74,10 @@ def payment_event(
 
 def refund_event(webhook: dict[str, Any], details: dict[str, Any], *, raw: bytes) -> ProviderRefundEvent | None:
     """The webhook's event about a refund; None when it is about a payment."""
-    word = text(webhook, "status")
-    status = _REFUND_STATUSES.get(word)
-    if "refund_ref" not in details or status is None:
+    if "refund_ref" not in details:
+        return None
+    status = _REFUND_STATUSES.get(text(webhook, "status"))
+    if status is None:
         return None
     reference = text(webhook, "provider_ref")
     return ProviderRefundEvent(
