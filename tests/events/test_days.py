@@ -15,6 +15,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, text
 
+from checkout_service.doctor.days import check_days
+from checkout_service.doctor.findings import Level
 from tests.conftest import Sql
 from tests.events.written import WrittenEvent, written
 from tests.worker.conftest import MakeWorker, make_worker, worker
@@ -219,6 +221,21 @@ def test_no_event_queues_up_behind_a_day_that_waits_for_its_moment(
             thread.join()
         assert answers == {"locked"}
     assert sql("SELECT events_detach_day(29, false)")[0][0] == named("events", ago)[0]
+
+
+@pytest.mark.usefixtures("worker", "made")
+def test_the_doctor_says_how_far_days_are_made_and_which_are_missing(sql: Sql) -> None:
+    def result() -> tuple[Level, str]:
+        (finding,) = check_days()
+        return finding.level, finding.result
+
+    make_day(sql, 5)
+    assert result() == (Level.OK, "made 7 days ahead; the oldest is 5 days old")
+    for ago in range(-7, -2):
+        sql(f"DROP TABLE {named('event_numbers', ago)[0]}")
+    assert result() == (Level.ADVICE, "event_numbers has none beyond 2 days")
+    sql(f"DROP TABLE {named('events', 0)[0]}")
+    assert result() == (Level.WRONG, "events has none of today")
 
 
 @pytest.mark.usefixtures("made")
