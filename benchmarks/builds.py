@@ -79,9 +79,9 @@ def _lay_out(commit: str, tree: Path) -> None:
     try:
         found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
     except BuildError as error:
-        said = "" if str(error).endswith(": ") else f" ({error})"
+        more = "" if str(error).endswith(": ") else f" ({error})"
         raise BuildError(
-            f"git does not know the commit {commit}: fetch it (git fetch --unshallow), or name another{said}"
+            f"git does not know the commit {commit}: fetch it (git fetch --unshallow), or name another{more}"
         ) from error
     with subprocess.Popen(["git", "archive", found], cwd=ROOT, stdout=subprocess.PIPE) as archive:
         unpacked = subprocess.run(["tar", "-x", "-C", str(tree)], stdin=archive.stdout, check=False)

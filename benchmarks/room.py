@@ -23,24 +23,25 @@ class Room:
 
     rows: int
     payments: int
-    wanted: int
+    most: int
+    """As many are loaded where there is room."""
     free: int
     """Bytes."""
 
     def __str__(self) -> str:
         free = f"{self.free / 2**30:,.0f} GiB are free"
-        if self.rows == self.wanted:
+        if self.rows == self.most:
             return f"{self.rows:,} webhooks and as many events, about {self.payments:,} payments: {free}"
         return (
-            f"{self.rows:,} webhooks and as many events in place of {self.wanted:,}: that is what fits {SHARE:.0%} of "
+            f"{self.rows:,} webhooks and as many events in place of {self.most:,}: that is what fits {SHARE:.0%} of "
             f"the disk, of which {free}; they are about {self.payments:,} payments"
         )
 
 
-def on_disk(*, wanted: int, payments: int, folder: str | None = None) -> Room:
+def on_disk(*, most: int, payments: int, folder: str | None = None) -> Room:
     """What fits the disk of that folder, or of the temporary one; payments are never more than rows."""
     free = shutil.disk_usage(folder or tempfile.gettempdir()).free
     bytes_ = int(SHARE * free)
-    payments = min(payments, wanted, bytes_ // (BYTES_A_ROW + BYTES_A_PAYMENT))
-    rows = min(wanted, (bytes_ - payments * BYTES_A_PAYMENT) // BYTES_A_ROW)
-    return Room(rows=rows, payments=payments, wanted=wanted, free=free)
+    payments = min(payments, most, bytes_ // (BYTES_A_ROW + BYTES_A_PAYMENT))
+    rows = min(most, (bytes_ - payments * BYTES_A_PAYMENT) // BYTES_A_ROW)
+    return Room(rows=rows, payments=payments, most=most, free=free)

@@ -80,7 +80,7 @@ def test_a_commit_of_before_there_were_figures_says_what_it_lacks(repository: Pa
         pass
 
 
-def test_where_git_is_not_there_it_is_said(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_git_is_not_there_the_error_names_it(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(repository))
 
     with pytest.raises(BuildError, match="git cannot be run"), of_commit("HEAD"):

@@ -26,7 +26,7 @@ def test_no_more_than_seven_tenths_of_what_is_free_are_filled(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(2**51, 2**51 - free, free))
 
-    found = room.on_disk(wanted=50_000_000, payments=5_000_000)
+    found = room.on_disk(most=50_000_000, payments=5_000_000)
 
     assert (found.rows, found.payments) == (rows, payments)
     assert rows * room.BYTES_A_ROW + payments * room.BYTES_A_PAYMENT <= room.SHARE * free
