@@ -52,7 +52,7 @@ _WEBHOOKS = f"""
         CASE state WHEN 'parked' THEN now() + interval '71 hours' END,
         CASE state WHEN 'parked' THEN 'elsewhere ' || n ELSE 'mock_pi_' || md5('payment ' || n % {{paid}}) END, at
     FROM generate_series({{first}}::bigint, {{last}}::bigint) AS n,
-        LATERAL (SELECT timestamptz '{{began}}' + n * interval '{{seconds}} seconds' / {{count}} AS at) AS own,
+        LATERAL (SELECT timestamptz '{{began}}' + interval '1 s' * (n * {{seconds}}::float8 / {{count}}) AS at) AS own,
         LATERAL (SELECT CASE WHEN n % 100 = 2 THEN 'failed' WHEN at < now() - interval '3 days' THEN 'applied'
             WHEN n % 100 = 1 THEN 'parked' WHEN n % 100 = 3 THEN 'rejected' ELSE 'applied' END AS state) AS so
     WHERE at >= '{{since}}' AND at < '{{until}}'

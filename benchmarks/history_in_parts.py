@@ -26,7 +26,7 @@ WEEK = 7
 
 _AT = f"""
     FROM generate_series({{first}}::bigint, {{last}}::bigint) AS n,
-        LATERAL (SELECT timestamptz '{{began}}' + n * interval '{{seconds}} seconds' / {{count}} AS at) AS own,
+        LATERAL (SELECT timestamptz '{{began}}' + interval '1 s' * (n * {{seconds}}::float8 / {{count}}) AS at) AS own,
         LATERAL (SELECT md5('payment ' || n % {{paid}})::uuid AS payment, {key("n")} AS id) AS keys
     WHERE at >= '{{since}}' AND at < '{{until}}'
 """
