@@ -146,7 +146,7 @@ FIGURES ?=
 AGAINST ?=
 
 bench: venv
-	@exec .venv/bin/python -m benchmarks $(FIGURES) $(if $(AGAINST),--against $(AGAINST))
+	@exec .venv/bin/python -m benchmarks $(FIGURES) $(if $(AGAINST),--against="$(AGAINST)")
 
 profile: venv
 	@exec .venv/bin/python -m benchmarks.profile

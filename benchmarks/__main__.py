@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from benchmarks import (
     against,
@@ -33,7 +34,7 @@ from benchmarks import (
     start,
     stock,
 )
-from benchmarks.builds import BuildError
+from benchmarks.builds import BuildError, SideError
 from benchmarks.load import LoadError
 from benchmarks.report import Report, tell
 from benchmarks.stand import stand
@@ -77,21 +78,39 @@ def main() -> int:
     unknown = [name for name in given.figures if name not in known]
     if unknown:
         arguments.error(f"no such figure: {', '.join(unknown)}")
-    reports = []
-    for name in given.figures or known:
+    # Whoever ends it ends its servers too, and their folders.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    reports: list[Report] = []
+    try:
+        return measure_all(given.figures or known, reports, against_commit=given.against, quick=given.quick)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped by hand\n")
+        return 128 + signal.SIGINT
+    finally:
+        if reports:
+            print_tables(reports)
+
+
+def measure_all(names: Sequence[str], reports: list[Report], *, against_commit: str | None, quick: bool) -> int:
+    """Measure one figure after the other, into the list. The exit status: 1 where one could not be measured."""
+    for name in names:
         started = time.monotonic()
         tell(f"\n{name} …")
         try:
-            reports.append(figure(name, against_commit=given.against, quick=given.quick))
-        except (LoadError, BuildError, memory.SideError) as error:
+            reports.append(figure(name, against_commit=against_commit, quick=quick))
+        except (LoadError, BuildError, SideError) as error:
             sys.stderr.write(f"{name}: {error}\n")
             return 1
         tell(f"  took {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def print_tables(reports: Sequence[Report]) -> None:
+    """Also those of a run that did not come to its end: they took their time."""
     sys.stdout.write(f"\nOn {os.cpu_count()} × {model()}, {platform.system()} {platform.release()}, ")
     sys.stdout.write(f"Python {platform.python_version()}, at {time.strftime('%F %R %Z')}\n\n")
     for report in reports:
         sys.stdout.write(report.table() + "\n")
-    return 0
 
 
 def figure(name: str, *, against_commit: str | None, quick: bool) -> Report:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from benchmarks.beside import Round, Side, in_pairs
-from benchmarks.builds import of_commit, this
+from benchmarks.builds import name_of_this, of_commit, this
 from benchmarks.pairs import judge
 from benchmarks.report import Report, load_average, per_second
 
@@ -16,9 +16,9 @@ ROUNDS = 7
 
 
 def run(commit: str, figures: tuple[str, ...], *, quick: bool) -> Report:
-    """The medians of the ratios of all pairs. Raises BuildError, and RuntimeError where a side ended."""
+    """The medians of the ratios of all pairs. Raises BuildError and SideError."""
     report = Report(title=f"Beside the commit {commit}, pair by pair")
-    report.remark(load_average())
+    report.remark(f"measured is {name_of_this()}; {load_average()}")
     with of_commit(commit) as build, ExitStack() as ends:
         sides = {"this": Side(this()), "other": Side(build)}
         for side in sides.values():

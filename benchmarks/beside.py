@@ -18,16 +18,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from benchmarks.builds import Build
+from benchmarks.builds import Build, SideError
 from benchmarks.bystanders import Bystanders, watching
 from benchmarks.pairs import judge
 from benchmarks.report import load_average, tell
 
 FIGURES = ("receive", "drain", "delivered", "sessions", "untracked")
 SIDE = Path(__file__).with_name("one_side.py")
+
+END_WITHIN = 60.0
+"""Seconds."""
 
 Round = Mapping[str, Mapping[str, float]]
 """A turn of each side, by its name."""
@@ -50,22 +54,31 @@ class Side:
     def measure(self, figure: str) -> dict[str, float]:
         """Its ``rate``, so many a second, and µs of processor time of one, by group of processes.
 
-        Raises RuntimeError when the tree's processes have ended.
+        Raises SideError when the tree's processes have ended.
         """
         assert self._child.stdin is not None
         assert self._child.stdout is not None
-        self._child.stdin.write(f"{figure}\n")
-        self._child.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended: what is read says so
+            self._child.stdin.write(f"{figure}\n")
+            self._child.stdin.flush()
         line = self._child.stdout.readline()
         if not line:
-            raise RuntimeError(f"a side ended with {self._child.wait()}")
+            raise SideError(f"a side ended with {self._child.wait()} at {figure}: what it said stands above")
         found: dict[str, float] = json.loads(line)
         return found
 
     def end(self) -> None:
+        """Have it end what it started; one that does not within a minute is ended, and its guard does the rest."""
         assert self._child.stdin is not None
-        self._child.stdin.close()
-        self._child.wait(timeout=60)
+        with suppress(BrokenPipeError):
+            self._child.stdin.close()
+        try:
+            self._child.wait(timeout=END_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        if self._child.stdout is not None:
+            self._child.stdout.close()
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -22,8 +23,16 @@ KEPT: Final = ROOT / ".bench"
 LAST_LINES = 12
 
 
+NEEDED: Final = ("requirements.lock", "benchmarks/stand.py", "benchmarks/seeds.py")
+"""What a commit has to have to be measured."""
+
+
 class BuildError(Exception):
     """The commit cannot be built here; the message says what failed, and what would help."""
+
+
+class SideError(Exception):
+    """A side did not come to its end; what it said stands above."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +54,17 @@ def this() -> Build:
     return Build(name="this", tree=ROOT, python=Path(sys.executable))
 
 
+def name_of_this() -> str:
+    """What is measured here, for whoever reads the table: its commit, and whether that is all."""
+    try:
+        commit = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=normal")
+    except BuildError:
+        return "this tree, of no known commit"
+    files = len(changed.splitlines())
+    return f"{commit} and {files} files that are not committed" if files else commit
+
+
 @contextmanager
 def of_commit(commit: str) -> Iterator[Build]:
     """That commit, in a temporary folder; its environment is kept. Raises BuildError."""
@@ -55,13 +75,20 @@ def of_commit(commit: str) -> Iterator[Build]:
 
 
 def _lay_out(commit: str, tree: Path) -> None:
-    known = _run(["git", "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"])
-    if known.returncode:
-        raise BuildError(f"git does not know the commit {commit}: fetch it (git fetch --unshallow), or name another")
-    with subprocess.Popen(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE) as archive:
+    # By its hash, which no branch that moves meanwhile changes, and which is no option.
+    try:
+        found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
+    except BuildError as error:
+        more = "" if str(error).endswith(": ") else f" ({error})"
+        raise BuildError(
+            f"git does not know the commit {commit}: fetch it (git fetch --unshallow), or name another{more}"
+        ) from error
+    with subprocess.Popen(["git", "archive", found], cwd=ROOT, stdout=subprocess.PIPE) as archive:
         unpacked = subprocess.run(["tar", "-x", "-C", str(tree)], stdin=archive.stdout, check=False)
     if archive.returncode or unpacked.returncode:
         raise BuildError(f"{commit} could not be laid out in {tree}: see what git and tar say above")
+    if missing := [name for name in NEEDED if not (tree / name).is_file()]:
+        raise BuildError(f"{commit} has no {missing[0]}: it is too old to be measured, or of another project")
 
 
 def _python_for(lock: Path, commit: str) -> Path:
@@ -71,8 +98,17 @@ def _python_for(lock: Path, commit: str) -> Path:
         return Path(sys.executable)
     version = "{}.{}".format(*sys.version_info[:2])
     folder = KEPT / sha256(pinned + version.encode()).hexdigest()[:16]
+    KEPT.mkdir(exist_ok=True)
+    # Of two at once the second finds what the first has built.
+    with folder.with_suffix(".lock").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        return _built(folder, lock, commit)
+
+
+def _built(folder: Path, lock: Path, commit: str) -> Path:
     python = folder / "bin" / "python"
-    if (folder / "complete").exists():
+    # One whose own Python was taken away since is none.
+    if (folder / "complete").exists() and python.exists():
         return python
     tell(f"building the environment of {commit} by its lock, in {folder.relative_to(ROOT)}: once for each lock …")
     for step in (
@@ -89,6 +125,17 @@ def _python_for(lock: Path, commit: str) -> Path:
             )
     (folder / "complete").touch()
     return python
+
+
+def _git(*arguments: str) -> str:
+    """What git prints. Raises BuildError."""
+    try:
+        done = _run(["git", *arguments])
+    except OSError as error:
+        raise BuildError(f"git cannot be run: {error.strerror}") from error
+    if done.returncode:
+        raise BuildError(f"git {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:

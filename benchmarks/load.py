@@ -49,6 +49,8 @@ class Answers:
     p50: float
     p99: float
     processor_seconds: float
+    longest: float = 0.0
+    """Of a paced load alone."""
 
     @property
     def rate(self) -> float:

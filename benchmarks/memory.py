@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.builds import Build, BuildError, of_commit, this
+from benchmarks.builds import Build, BuildError, SideError, name_of_this, of_commit, this
 from benchmarks.report import Report, load_average, tell
 
 OLD = "6e664bb"
@@ -26,10 +26,6 @@ WHEN = {"idle after the purchases": 0.65, "after the webhooks": 0.62}
 
 Look = Mapping[str, int]
 """Bytes by process."""
-
-
-class SideError(Exception):
-    """A side did not come to its end; what it said stands above."""
 
 
 def run(*, commit: str | None, quick: bool) -> Report:
@@ -50,6 +46,7 @@ def run(*, commit: str | None, quick: bool) -> Report:
     report.remark(
         f"the floor is the commit {commit}, with the packages of its own lock" if commit else "this tree alone"
     )
+    report.remark(f"measured is {name_of_this()}")
     report.remark("PostgreSQL and Valkey stand beside, and are in no sum")
     return report
 

@@ -233,4 +233,6 @@ def sessions(servers: Stand, *, tracked: bool = True) -> Figure:
 
 
 if __name__ == "__main__":
-    main()
+    # Ctrl-C reaches it as well as who started it, and the servers have ended by now.
+    with suppress(KeyboardInterrupt):
+        main()

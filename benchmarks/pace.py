@@ -75,7 +75,7 @@ def main(address: str, path: str, rate: float, seconds: float) -> None:
     elapsed = time.perf_counter() - started
     times.sort()
     found = {"requests": total, "seconds": elapsed, "failed": failed, "processor_seconds": time.process_time()}
-    print(json.dumps({**found, "p50": times[total // 2], "p99": times[total * 99 // 100]}))
+    print(json.dumps({**found, "p50": times[total // 2], "p99": times[total * 99 // 100], "longest": times[-1]}))
 
 
 def format_request(line: bytes, host: str) -> bytes:

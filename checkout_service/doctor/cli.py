@@ -14,6 +14,7 @@ from checkout_service.doctor.catalog import check_catalog, check_prices
 from checkout_service.doctor.clocks import check_clocks, check_workers
 from checkout_service.doctor.connections import check_connections
 from checkout_service.doctor.database import check_invariants, check_readiness, check_server
+from checkout_service.doctor.days import check_days
 from checkout_service.doctor.durability import check_durability
 from checkout_service.doctor.endpoints import check_endpoints
 from checkout_service.doctor.environment import check_flower, check_worker_settings
@@ -47,6 +48,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_metrics,
     check_endpoints,
     check_parts,
+    check_days,
     check_catalog,
     check_prices,
 )

@@ -21,6 +21,7 @@ from checkout_service.database.schema import REVISION, what_is_missing
 from checkout_service.doctor.cli import report
 from checkout_service.doctor.connections import check_connections
 from checkout_service.doctor.database import check_server
+from checkout_service.doctor.days import check_days
 from checkout_service.doctor.durability import check_durability
 from checkout_service.doctor.extensions import check_extensions
 from checkout_service.doctor.findings import Finding, ok, wrong
@@ -59,7 +60,7 @@ def check(env_file: Path | None) -> None:
     connect_database(app, settings.database_url, name="database-check", pool_size=1, pooler=settings.database_pooler)
     checks = (
         *(check_migrations, check_server, check_durability, check_extensions),
-        *(check_roles, check_connections, check_parts),
+        *(check_roles, check_connections, check_parts, check_days),
     )
     with app.app_context():
         if report(checks):

@@ -220,6 +220,7 @@ WORKER_FUNCTIONS: Final = frozenset(
         *("catalog_sync_begin", "catalog_sync_go_on", "catalog_sync_write", "catalog_sync_retire", "catalog_sync_end"),
         *("catalog_sync_write_counted", "catalog_sync_retire_counted"),
         *("webhooks_make_part", "webhooks_validate_bound", "webhooks_drop_part", "webhooks_drop_bound"),
+        *("webhooks_empty_part", "webhooks_detach_part", "events_detach_day"),
     }
 )
 """The same of the worker."""

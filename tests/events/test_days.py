@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from threading import Event, Thread
+from time import monotonic
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Engine, text
 
+from checkout_service.doctor.days import check_days
+from checkout_service.doctor.findings import Level
 from tests.conftest import Sql
 from tests.events.written import WrittenEvent, written
 from tests.worker.conftest import MakeWorker, make_worker, worker
@@ -179,6 +183,59 @@ def test_a_day_that_somebody_has_is_left_out_and_money_goes_on(sql: Sql, superus
     assert partitions(sql, "events") == named("events", *range(-7, 1))
     assert sql("SELECT count(*) FROM events")[0].count == 2
     assert sql("SELECT FROM events WHERE id = :id", id=old) == []
+
+
+WRITE = """INSERT INTO events (type, object_type, object_id, version, lane, body)
+    VALUES ('payment.paid', 'payment', uuidv7(), 1, uuidv7(), '{}')"""
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(("ago", "is_patient", "longest"), [(40, False, "10ms"), (31, True, "10ms"), (40, True, "1s")])
+def test_no_event_queues_up_behind_a_day_that_waits_for_its_moment(
+    sql: Sql, superuser: Engine, *, ago: int, is_patient: bool, longest: str
+) -> None:
+    """Somebody has the table all the time. Only a day that is late is waited for, for 20 ms."""
+    make_day(sql, ago)
+    for table in ("event_attempts", "event_numbers"):
+        sql(f"DROP TABLE {named(table, ago)[0]}")
+    over = Event()
+    answers = set[str | None]()
+
+    def housekeep() -> None:
+        while not over.is_set():
+            answers.add(sql("SELECT events_detach_day(29, :patient)", patient=is_patient)[0][0])
+
+    thread = Thread(target=housekeep)
+    shared = superuser.execution_options(isolation_level="READ COMMITTED")
+    with shared.connect() as holder, shared.connect() as writer:
+        holder.execute(text(WRITE))
+        thread.start()
+        try:
+            until = monotonic() + 0.7
+            while monotonic() < until or not answers:
+                writer.execute(text(f"SET LOCAL lock_timeout = '{longest}'"))
+                writer.execute(text(WRITE))
+                writer.commit()
+        finally:
+            over.set()
+            thread.join()
+        assert answers == {"locked"}
+    assert sql("SELECT events_detach_day(29, false)")[0][0] == named("events", ago)[0]
+
+
+@pytest.mark.usefixtures("worker", "made")
+def test_the_doctor_says_how_far_days_are_made_and_which_are_missing(sql: Sql) -> None:
+    def result() -> tuple[Level, str]:
+        (finding,) = check_days()
+        return finding.level, finding.result
+
+    make_day(sql, 5)
+    assert result() == (Level.OK, "made 7 days ahead; the oldest is 5 days old")
+    for ago in range(-7, -2):
+        sql(f"DROP TABLE {named('event_numbers', ago)[0]}")
+    assert result() == (Level.ADVICE, "event_numbers has none beyond 2 days")
+    sql(f"DROP TABLE {named('events', 0)[0]}")
+    assert result() == (Level.WRONG, "events has none of today")
 
 
 @pytest.mark.usefixtures("made")

@@ -1,11 +1,12 @@
 """The task ``webhooks.parts``: makes the parts of webhooks ahead, and drops what was kept for long enough.
 
 Where the table is one, as it is unless the owner chose otherwise, there is nothing to do: see
-migrations/webhooks/parts.sql. Nobody waits for it: a part that somebody has is left to the next run.
+migrations/webhooks/parts.sql and detaching.sql. Nobody waits for it: a part that somebody has is left to the next run.
 """
 
 from __future__ import annotations
 
+from time import sleep
 from typing import Final
 
 import structlog
@@ -19,7 +20,13 @@ from checkout_service.webhooks.partitioning import AHEAD
 from worker.context import settings
 
 MOST_PARTS: Final = 10
-"""Parts that one run drops at most, one at a time."""
+"""Parts that one run empties at most, and drops, one at a time."""
+
+TRIES: Final = 20
+"""Moments at which one run looks whether nobody has the table; between them webhooks are taken."""
+
+PAUSE: Final = 0.05
+"""Seconds from one such moment to the next."""
 
 MOST_STEPS: Final = 130
 """Steps in which one run makes parts: two of each, if they are of one day and none is there."""
@@ -28,7 +35,11 @@ _in_parts: Final = Statement("SELECT webhooks_in_parts()")
 _unbind: Final = Statement("SELECT webhooks_drop_bound() AS gone", calls_writer=True)
 _make: Final = Statement("SELECT outcome, left_out FROM webhooks_make_part(CAST(:ahead AS integer))", calls_writer=True)
 _validate: Final = Statement("SELECT webhooks_validate_bound() AS holds", calls_writer=True)
-_drop: Final = Statement("SELECT part, moved FROM webhooks_drop_part(CAST(:keep AS interval))", calls_writer=True)
+_empty: Final = Statement("SELECT part, kept FROM webhooks_empty_part(CAST(:keep AS interval))", calls_writer=True)
+_detach: Final = Statement(
+    "SELECT part, moved FROM webhooks_detach_part(CAST(:keep AS interval), CAST(:is_patient AS boolean))",
+    calls_writer=True,
+)
 
 LOCKED: Final = "locked"
 KEPT: Final = "kept"
@@ -58,20 +69,43 @@ def turn_parts() -> str:
 
 def _turn() -> str:
     made = _make_parts()
-    dropped = []
+    _empty_parts()
+    return f"made {made} parts, dropped {', '.join(_drop_parts()) or 'none'}"
+
+
+def _empty_parts() -> None:
+    """What a part has goes before the part does: nobody who writes a webhook waits for that."""
     for _ in range(MOST_PARTS):
-        ((part, moved),) = execute(_drop, {"keep": settings().webhooks_retention})
+        ((part, kept),) = execute(_empty, {"keep": settings().webhooks_retention})
         if part is None:
             break
         if part == LOCKED:
             log.info("webhook_part_locked")
             break
+        log.info("webhook_part_emptied", part=part, kept=kept)
+
+
+def _drop_parts() -> list[str]:
+    dropped = list[str]()
+    tries = 0
+    while len(dropped) < MOST_PARTS and tries < TRIES:
+        is_last = tries == TRIES - 1
+        ((part, moved),) = execute(_detach, {"keep": settings().webhooks_retention, "is_patient": is_last})
+        if part is None:
+            break
         if part == KEPT:
             log.warning("webhook_part_kept")
             break
-        dropped.append(part)
-        log.info("webhook_part_dropped", part=part, moved=moved)
-    return f"made {made} parts, dropped {', '.join(dropped) or 'none'}"
+        if part != LOCKED:
+            dropped.append(part)
+            log.info("webhook_part_dropped", part=part, moved=moved)
+            continue
+        tries += 1
+        if is_last:
+            log.info("webhook_part_locked")
+        else:
+            sleep(PAUSE)
+    return dropped
 
 
 def _make_parts() -> int:
