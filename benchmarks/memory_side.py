@@ -31,6 +31,10 @@ WEBHOOKS = int(os.environ.get("MEMORY_WEBHOOKS") or 6_000)
 IDLE_FOR = float(os.environ.get("MEMORY_IDLE") or 10)
 """Seconds before each look, in which beat has sent most of what it sends."""
 
+IS_TOGETHER = os.environ.get("MEMORY_TOGETHER") == "on"
+"""Whether worker, housekeeping and sender have one parent, whose name they have then."""
+
+WORKERS = ("worker", "housekeeping", "sender")
 APPLIED_WITHIN = 300.0
 CATALOGUE = Path("checkout_service/local/demo_catalog.jsonl")
 PLENTY = 100_000
@@ -72,10 +76,18 @@ def begin(servers: Stand, catalogue: Path) -> str:
     command = [*PROCFILE["release"][:3], "catalog", "import", str(catalogue)]
     servers.run(*command, name="release")
     base = servers.serve()
+    if IS_TOGETHER:
+        servers.start("workers", [sys.executable, "-m", "checkout_service.command_line", "workers"])
+        for name in WORKERS:
+            servers.await_http(
+                f"http://127.0.0.1:{servers.environment[f'{name.upper()}_METRICS_PORT']}", "/metrics", "workers"
+            )
     for name in PROCFILE:
+        if name in {"web", "release"} or (IS_TOGETHER and name in WORKERS):
+            continue
         if name == "worker":
             servers.work()
-        elif name not in {"web", "release"}:
+        else:
             servers.start(name)
     servers.await_http(f"http://127.0.0.1:{servers.environment['FLOWER_PORT']}", "/healthcheck", "flower")
     return base

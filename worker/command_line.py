@@ -59,6 +59,12 @@ def main(arguments: Sequence[str]) -> NoReturn:
     raise AssertionError  # Celery has ended the process
 
 
+def run_together(arguments: Mapping[str, Sequence[str]]) -> NoReturn:
+    """Run several workers, by their names, from one parent, which ends with 0 where they all ended in good order."""
+    hide("pygments")
+    main(arguments[import_module("worker.together").run(tuple(arguments))])
+
+
 def is_alone(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
     """Whether a command is run by itself: of our app, with nothing that ``celery`` would read before it."""
     begin, command = list(arguments[: len(_APP)]), "".join(arguments[len(_APP) : len(_APP) + 1])

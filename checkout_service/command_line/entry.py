@@ -30,7 +30,7 @@ process takes SIGTERM by itself, and in every command that never does, this does
 ENDED: Final = 128 + signal.SIGTERM
 """The exit status of a command that was ended before it was through, as a shell's."""
 
-_SERVING: Final = frozenset({"web", "worker", "housekeeping", "sender", "beat", "flower"})
+_SERVING: Final = frozenset({"web", "worker", "housekeeping", "sender", "workers", "beat", "flower"})
 """Processes that are ended by SIGTERM, and then have done what they are for."""
 
 
