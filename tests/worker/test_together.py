@@ -215,13 +215,13 @@ def test_a_fork_that_the_system_refuses_is_tried_again(
 PARENT_AT_FORK = (
     AT_FORK
     + """
+from worker.command_line import run_together
 from worker import together
 class Forks(together.Parent):
     def run(self):
         print(json.dumps(state()), flush=True)
         os._exit(0)
 together.Parent = Forks
-from worker.command_line import run_together
 run_together(dict.fromkeys(("worker", "housekeeping", "sender"), ()))
 """
 )
