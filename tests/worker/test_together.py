@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from tests.conftest import ROOT
 from tests.flower_pages.stack import eventually
 from tests.worker.test_loaded import AT_FORK, ENVIRONMENT, run
 from worker.together import FIRST_PAUSE, LONGEST_PAUSE, Parent
+
+COMMAND = ["-m", "checkout_service.command_line", "workers"]
 
 PARENT = """
 import os, signal, sys, time
@@ -285,7 +288,7 @@ def test_a_process_loads_next_to_nothing_for_itself_and_hears_every_signal_but_h
 )
 def test_settings_that_cannot_be_used_end_it_before_any_process_begins(given: dict[str, str], said: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "checkout_service.command_line", "workers"],
+        [sys.executable, *COMMAND],
         cwd=ROOT,
         env=ENVIRONMENT | given,
         capture_output=True,
@@ -296,3 +299,32 @@ def test_settings_that_cannot_be_used_end_it_before_any_process_begins(given: di
     assert done.returncode == 1
     assert said in done.stderr
     assert "process_started" not in done.stderr
+
+
+def test_as_the_first_process_of_a_container_it_ends_all_and_leaves_nobody_behind(tmp_path: Path) -> None:
+    """Nobody else takes its signals there, or takes note of who was left by a process that died."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("only root makes a namespace of processes, by unshare")
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        outside = subprocess.Popen(
+            ["unshare", "--fork", "--pid", "--kill-child", sys.executable, *COMMAND],
+            cwd=ROOT,
+            env=ENVIRONMENT | {"TMPDIR": str(tmp_path)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        eventually(lambda: log.read_text().count("worker_waits_for_database") == 3, within=60)
+        (parent,) = psutil.Process(outside.pid).children()
+        sender = parent.children()[-1]
+        left = sender.children()
+        sender.kill()
+        eventually(lambda: "process_died" in log.read_text(), within=30)
+        eventually(lambda: not any(child.is_running() for child in left), within=30)
+        parent.send_signal(signal.SIGTERM)
+        assert outside.wait(60) == 0, log.read_text()
+    finally:
+        outside.kill()
+        outside.wait()
