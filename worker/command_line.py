@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
 def run_together(arguments: Mapping[str, Sequence[str]]) -> NoReturn:
     """Run several workers, by their names, from one parent, which ends with 0 where they all ended in good order."""
     hide_unused()
-    main(arguments[import_module("worker.together").run(tuple(arguments))])
+    main(arguments[import_module("worker.together").run(tuple(arguments), environment=os.environ)])
 
 
 def is_alone(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:

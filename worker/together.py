@@ -72,19 +72,20 @@ class _Process:
     is_killed: bool = False
 
 
-def run(names: Sequence[str]) -> str:
+def run(names: Sequence[str], *, environment: Mapping[str, str]) -> str:
     """Be the parent of these processes; returns in each of them, with its name, and never in the parent.
 
-    Ends the process where the settings cannot be used, before any is forked.
+    ``environment`` is the process's own, with which it begins anew after SIGHUP. Ends the process where the settings
+    cannot be used, before any is forked.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     # What is ignored, as this is by itself, may never be seen by who waits for it.
     for number in (signal.SIGCHLD, signal.SIGALRM):
         signal.signal(number, lambda *_: None)
-    environment = dict(os.environ)
+    given = dict(environment)
     _load(names)
     parent = os.getpid()
-    name = Parent(names, environment=environment).run()
+    name = Parent(names, environment=given).run()
     _begin(name, parent=parent)
     return name
 

@@ -241,7 +241,7 @@ class Forks(together.Parent):
         return "housekeeping"
 os.getppid = lambda: os.getpid()
 together.Parent = Forks
-name = together.run(("worker", "housekeeping", "sender"))
+name = together.run(("worker", "housekeeping", "sender"), environment=os.environ)
 from celery.concurrency.prefork import TaskPool
 def fork(pool):
     found = {"new": sorted(set(sys.modules) - loaded), "blocked": [], "folder": os.environ["PROMETHEUS_MULTIPROC_DIR"]}
@@ -280,13 +280,13 @@ def test_a_process_loads_next_to_nothing_for_itself_and_hears_every_signal_but_h
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "words"),
     [
         ({"WORKER_METRICS_PORT": "9100", "SENDER_METRICS_PORT": "9100"}, "each needs a port of its own, or none"),
         ({"WORKER_DATABASE_URL": ""}, "WORKER_DATABASE_URL"),
     ],
 )
-def test_settings_that_cannot_be_used_end_it_before_any_process_begins(given: dict[str, str], said: str) -> None:
+def test_settings_that_cannot_be_used_end_it_before_any_process_begins(given: dict[str, str], words: str) -> None:
     done = subprocess.run(
         [sys.executable, *COMMAND],
         cwd=ROOT,
@@ -297,7 +297,7 @@ def test_settings_that_cannot_be_used_end_it_before_any_process_begins(given: di
         check=False,
     )
     assert done.returncode == 1
-    assert said in done.stderr
+    assert words in done.stderr
     assert "process_started" not in done.stderr
 
 
