@@ -15,6 +15,7 @@ import click
 from celery import Task
 from celery.apps.worker import Worker
 from celery.signals import celeryd_after_setup, worker_process_init, worker_process_shutdown
+from celery.worker import WorkController
 from click.core import ParameterSource
 from flask import Flask
 from kombu.utils.url import maybe_sanitize_url
@@ -128,7 +129,7 @@ class WorkerProcess(Worker):
         super().on_start()
         freeze()
 
-    def install_platform_tweaks(self, worker: Worker) -> None:
+    def install_platform_tweaks(self, worker: WorkController) -> None:
         """Take signals as Celery does. One of several leaves SIGHUP to their parent: it would begin anew as one."""
         super().install_platform_tweaks(worker)
         if not self.begins_anew_on_hangup:
