@@ -1,6 +1,8 @@
 """How much memory all processes take together, beside those of another build: idle after purchases, and after webhooks.
 
 By PSS, in which a page that several processes share is divided among them; other work on the machine does not count.
+This tree is measured twice: with a process for each line of the Procfile, and with worker, housekeeping and sender from
+one parent, of which each then has a part of what they share.
 """
 
 from __future__ import annotations
@@ -32,17 +34,19 @@ def run(*, commit: str | None, quick: bool) -> Report:
     """This tree beside that commit; alone where there is none. Raises BuildError and SideError."""
     report = Report(title="Memory of all processes, two web children: PSS")
     report.remark(load_average())
+    sides = {"": measure(this(), quick=quick), "from one parent: ": measure(this(), quick=quick, is_together=True)}
     if commit is None:
-        own = measure(this(), quick=quick)
-        old: list[Look] = [{} for _ in own]
+        old: list[Look] = [{} for _ in WHEN]
     else:
         with of_commit(commit) as build:
-            own, old = measure(this(), quick=quick), measure(build, quick=quick)
-    for (when, target), found, before in zip(WHEN.items(), own, old, strict=True):
-        for name in [*(name for name in found if name not in SERVERS), *SERVERS]:
-            report.add(f"{name}, {when}", _shown(found[name]), floor=_shown(before[name]) if name in before else "")
-        _total(report, f"all of it, {when}", found, before, "")
-        _total(report, f"without the sender, {when}", _without(found, LATER), before, f"≤ {target}")
+            old = measure(build, quick=quick)
+    for way, looks in sides.items():
+        for (when, target), found, before in zip(WHEN.items(), looks, old, strict=True):
+            for name in [*(name for name in found if name not in SERVERS), *SERVERS]:
+                floor = _shown(before[name]) if name in before else ""
+                report.add(f"{way}{name}, {when}", _shown(found[name]), floor=floor)
+            _total(report, f"{way}all of it, {when}", found, before, "")
+            _total(report, f"{way}without the sender, {when}", _without(found, LATER), before, f"≤ {target}")
     report.remark(
         f"the floor is the commit {commit}, with the packages of its own lock" if commit else "this tree alone"
     )
@@ -60,13 +64,13 @@ def beside_old() -> Report:
         return run(commit=None, quick=False)
 
 
-def measure(build: Build, *, quick: bool) -> list[Look]:
+def measure(build: Build, *, quick: bool, is_together: bool = False) -> list[Look]:
     """What each process takes at each look. Raises SideError."""
     fewer = {"MEMORY_PURCHASES": "2", "MEMORY_WEBHOOKS": "20", "MEMORY_IDLE": "0.5"} if quick else {}
     done = subprocess.run(
         [str(build.python), "-P", str(SIDE)],
         cwd=build.tree,
-        env={"WEB_CONCURRENCY": "2"} | build.environment() | fewer,
+        env={"WEB_CONCURRENCY": "2"} | build.environment() | fewer | ({"MEMORY_TOGETHER": "on"} if is_together else {}),
         stdout=subprocess.PIPE,
         text=True,
         check=False,
@@ -77,12 +81,12 @@ def measure(build: Build, *, quick: bool) -> list[Look]:
 
 
 def _total(report: Report, figure: str, found: Look, before: Look, target: str) -> None:
-    ours, theirs = _total(found), _total(before)
+    ours, theirs = _sum(found), _sum(before)
     ratio = ours / theirs if theirs else None
     report.add(figure, _shown(ours), floor=_shown(theirs) if theirs else "", ratio=ratio, target=target)
 
 
-def _total(found: Look) -> int:
+def _sum(found: Look) -> int:
     return sum(bytes_ for name, bytes_ in found.items() if name not in SERVERS)
 
 

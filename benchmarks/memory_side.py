@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from inspect import isfunction, signature
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,16 @@ WEBHOOKS = int(os.environ.get("MEMORY_WEBHOOKS") or 6_000)
 IDLE_FOR = float(os.environ.get("MEMORY_IDLE") or 10)
 """Seconds before each look, in which beat has sent most of what it sends."""
 
+IS_TOGETHER = os.environ.get("MEMORY_TOGETHER") == "on"
+"""Whether worker, housekeeping and sender have one parent."""
+
+GROUP = os.environ.get("MEMORY_CGROUP")
+"""The folder of a control group that was made beforehand, with a limit: all runs in it, what makes the load too."""
+
+PARENT = "workers"
+"""What that parent is called."""
+
+WORKERS = ("worker", "housekeeping", "sender")
 APPLIED_WITHIN = 300.0
 CATALOGUE = Path("checkout_service/local/demo_catalog.jsonl")
 PLENTY = 100_000
@@ -44,7 +55,7 @@ _PENDING = "SELECT count(*) FROM webhook_deliveries WHERE state IN ('received', 
 def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    with stand() as servers:
+    with in_group(), stand() as servers:
         catalogue = servers.place.folder / "catalogue.jsonl"
         lines = CATALOGUE.read_text(encoding="utf-8").splitlines()
         catalogue.write_text("".join(json.dumps(json.loads(line) | {"stock": PLENTY}) + "\n" for line in lines))
@@ -63,6 +74,24 @@ def main() -> None:
         answers.flush()
 
 
+@contextmanager
+def in_group() -> Iterator[None]:
+    """Have what is started from here on run in the control group; say at the end what the kernel counted in it."""
+    if GROUP:
+        (Path(GROUP) / "cgroup.procs").write_text(str(os.getpid()))
+    yield
+    if GROUP:
+        for name in (
+            "memory.max_usage_in_bytes",
+            "memory.failcnt",
+            "memory.oom_control",
+            "memory.peak",
+            "memory.events",
+        ):
+            if (path := Path(GROUP) / name).exists():
+                sys.stderr.write(f"{name}: {' '.join(path.read_text().split())}\n")
+
+
 def takes(thing: object, *names: str) -> bool:
     return isfunction(thing) and tuple(signature(thing).parameters) == names
 
@@ -72,10 +101,17 @@ def begin(servers: Stand, catalogue: Path) -> str:
     command = [*PROCFILE["release"][:3], "catalog", "import", str(catalogue)]
     servers.run(*command, name="release")
     base = servers.serve()
+    if IS_TOGETHER:
+        servers.start(PARENT, [sys.executable, "-m", "checkout_service.command_line", PARENT])
+        for name in WORKERS:
+            port = servers.environment[f"{name.upper()}_METRICS_PORT"]
+            servers.await_http(f"http://127.0.0.1:{port}", "/metrics", PARENT)
     for name in PROCFILE:
+        if name in {"web", "release"} or (IS_TOGETHER and name in WORKERS):
+            continue
         if name == "worker":
             servers.work()
-        elif name not in {"web", "release"}:
+        else:
             servers.start(name)
     servers.await_http(f"http://127.0.0.1:{servers.environment['FLOWER_PORT']}", "/healthcheck", "flower")
     return base
@@ -111,10 +147,19 @@ def look(servers: Stand) -> dict[str, int]:
     servers.check()
     groups = servers.pids()
     processes = {name: list(family(pid)) for name, pid in groups.items()}
+    if IS_TOGETHER:
+        apart = {name: list(family(pid)) for name, pid in mains(servers).items()}
+        processes |= apart | {PARENT: [groups[PARENT]]}
     shares = shared_out([pid for name, pids in processes.items() if name not in SERVERS for pid in pids])
     found = {name: sum(shares[pid] for pid in pids) for name, pids in processes.items() if name not in SERVERS}
     # PostgreSQL's processes share by far the most with each other: its own word for it will do.
     return found | {name: sum(map(kernels_own, processes[name])) for name in SERVERS}
+
+
+def mains(servers: Stand) -> dict[str, int]:
+    """The processes of the one parent, by its log: those that were started last."""
+    log = servers.started[PARENT].named(PARENT).log.read_text(encoding="utf-8")
+    return {name: int(pid) for pid, name in re.findall(r"process_started\s+pid=(\d+) process=(\w+)", log)}
 
 
 def family(pid: int) -> Iterator[int]:

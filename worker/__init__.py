@@ -12,6 +12,7 @@
     outstanding    how what was asked for is seen to: refunds, captures, voids
     unanswered     which providers leave their calls without an answer, so that nobody else waits for them
     certificates   keeps what webhooks' certificates are believed by, for the next start
+    together       worker, housekeeping and sender from one parent
     task_names     tasks by their names, for beat and Flower
     references, backoff, flower_events, closed_channels
 

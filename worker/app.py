@@ -20,7 +20,7 @@ from celery.signals import setup_logging
 from checkout_service.settings.process_counts import WorkerCounts
 from checkout_service.settings.values import BrokerSettings, SettingsError
 from checkout_service.telemetry import logs
-from checkout_service.telemetry.metrics_folder import MetricsFolderError, name_metrics_folder
+from checkout_service.telemetry.metrics_folder import WORKER_FOLDER, MetricsFolderError, name_metrics_folder
 from worker.closed_channels import survive_closed_channels
 from worker.periodic.beat_log import log_failures_once_a_while
 from worker.periodic.dating import date_messages
@@ -71,7 +71,7 @@ class CheckoutCelery(Celery):
         From then on this is a worker's process: its tasks have their functions, and run in the worker's context.
         """
         try:
-            name_metrics_folder("checkout-metrics-")
+            name_metrics_folder(WORKER_FOLDER)
         except MetricsFolderError as error:
             sys.exit(f"The environment cannot be used:\n{error}")
         self.task_cls = "worker.process:ContextTask"
@@ -87,7 +87,8 @@ app.config_from_object("worker.celery_settings")
 
 
 @setup_logging.connect
-def _configure_logging(**_: Any) -> None:
+def configure_logging(**_: Any) -> None:
+    """Have lines written as ours are."""
     logs.configure(production=_settings.production)
     log_failures_once_a_while()
     # Lines about every task and every message of beat would bury our own, which say what happened to the webhooks.

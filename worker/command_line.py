@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 
 import click
 
-from checkout_service.telemetry.optional import hide
+from checkout_service.telemetry.optional import hide_unused
 
 PREFIX: Final = "CELERY"
 """Begins the variables by which options of Celery's commands can be set."""
@@ -44,19 +44,25 @@ The app's is not among them, since the arguments name it. To ask ``celery`` woul
 
 def main(arguments: Sequence[str]) -> NoReturn:
     """Run Celery's command with these arguments, and exit with its status."""
+    if has_own_command := is_alone(arguments, os.environ):
+        hide_unused()
     # Before Celery looks for it, first in the folder where it was started.
     app = import_module("worker.app").app
     # A worker that is sent SIGHUP runs this again; of ``python -m`` the usual list keeps a file's name alone.
     sys.argv = sys.orig_argv[1:]
-    if is_alone(arguments, os.environ):
-        # Celery shows results in colours by it, where it is installed: 2 MB, and these commands show none.
-        hide("pygments")
+    if has_own_command:
         group = _group_of(arguments[len(_APP)], app)
         group(args=list(arguments[len(_APP) :]), prog_name="celery", auto_envvar_prefix=PREFIX)
     else:
         group = import_module("celery.bin.celery").celery
         group(args=list(arguments), prog_name="celery", auto_envvar_prefix=PREFIX)
     raise AssertionError  # Celery has ended the process
+
+
+def run_together(arguments: Mapping[str, Sequence[str]]) -> NoReturn:
+    """Run several workers, by their names, from one parent, which ends with 0 where they all ended in good order."""
+    hide_unused()
+    main(arguments[import_module("worker.together").run(tuple(arguments), environment=os.environ)])
 
 
 def is_alone(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import click
 from celery import Task
 from celery.apps.worker import Worker
 from celery.signals import celeryd_after_setup, worker_process_init, worker_process_shutdown
+from celery.worker import WorkController
 from click.core import ParameterSource
 from flask import Flask
 from kombu.utils.url import maybe_sanitize_url
@@ -26,14 +28,24 @@ from checkout_service.settings.tracing import TracingSettings
 from checkout_service.settings.values import SettingsError, WorkerSettings
 from checkout_service.tasks import QUEUES_OF_PROCESS, TaskName
 from checkout_service.telemetry import logs, metrics, tracing, tracing_start
+from checkout_service.telemetry.metrics_folder import WORKER_FOLDER, take_own_folder
 from checkout_service.telemetry.process_memory import ProcessMemory
 from checkout_service.telemetry.scrape_page import BeingMadeError, ScrapePage, is_bearer
+from checkout_service.threads import BackgroundThread
 from worker.context import make_context
 from worker.periodic.clocks import clocks
 from worker.periodic.turns import is_its_turn
 
 HOUSEKEEPING: Final = frozenset(QUEUES_OF_PROCESS["housekeeping"])
 """The queues of that process. It may be two of them, or one for each queue, by names of their own."""
+
+
+_LOADED_LATER: Final = (
+    *("billiard.heap", "billiard.popen_fork", "billiard.sharedctypes", "billiard.synchronize"),
+    *("celery.app.control", "celery.app.events", "celery.events.dispatcher", "celery.events.receiver"),
+    *("celery.events.state", "celery.worker.strategy", "encodings.idna"),
+)
+"""What a worker's processes load with the pool, the first connection and the first message."""
 
 
 @cache
@@ -78,17 +90,34 @@ class ContextTask(Task[Any, Any]):
             return self.run(*args, **kwargs)
 
 
+def make_ready() -> None:
+    """Make the context and load what spans take, before a fork. Ends the process where the settings are wrong."""
+    try:
+        context()
+        tracing_start.load(TracingSettings.from_environment())
+    except SettingsError as error:
+        sys.exit(f"The environment cannot be used:\n{error}")
+
+
+def freeze() -> None:
+    """Load what is needed after a fork, and freeze what is loaded by then."""
+    for name in _LOADED_LATER:
+        import_module(name)
+    # billiard reads a line of C in each child, by a parser that takes 5 MB (PR_SET_PDEATHSIG).
+    import_module("cffi").FFI().cdef("int prctl(int);")
+    gc.collect()
+    gc.freeze()
+
+
 class WorkerProcess(Worker):
     """A worker's main process: it makes the context before it forks, and ends at once where the settings are wrong."""
+
+    begins_anew_on_hangup: ClassVar = True
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         if _is_housekeeping(options.get("queues")) and not _is_chosen(options.get("concurrency")):
             options["concurrency"] = self.app.conf["housekeeping_concurrency"]
-        try:
-            context()
-            tracing_start.load(TracingSettings.from_environment())
-        except SettingsError as error:
-            sys.exit(f"The environment cannot be used:\n{error}")
+        make_ready()
         super().__init__(*arguments, **options)
 
     def on_start(self) -> None:
@@ -98,10 +127,13 @@ class WorkerProcess(Worker):
         make its own copy of them.
         """
         super().on_start()
-        # billiard reads a line of C in each child, by a parser that takes 5 MB (PR_SET_PDEATHSIG).
-        import_module("cffi").FFI().cdef("int prctl(int);")
-        gc.collect()
-        gc.freeze()
+        freeze()
+
+    def install_platform_tweaks(self, worker: WorkController) -> None:
+        """Take signals as Celery does. One of several leaves SIGHUP to their parent: it would begin anew as one."""
+        super().install_platform_tweaks(worker)
+        if not self.begins_anew_on_hangup:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def stats(self) -> dict[str, Any]:
         """What Flower shows of this worker. Celery takes the broker's password out, but not of a socket's address."""
@@ -122,6 +154,21 @@ def _is_chosen(concurrency: object) -> bool:
     command = click.get_current_context(silent=True)
     source = command.get_parameter_source("concurrency") if command else None
     return source is not ParameterSource.DEFAULT if source else bool(concurrency)
+
+
+def be_one_of_several(parent: int) -> None:
+    """Count apart from the other processes of this parent, leave SIGHUP to it, and end soon after it."""
+    WorkerProcess.begins_anew_on_hangup = False
+    if folder := take_own_folder(WORKER_FOLDER):
+        metrics.count_in(folder)
+    BackgroundThread("end-with-parent", partial(_end_with, parent)).start()
+
+
+def _end_with(parent: int) -> Iterator[float | None]:
+    """Ask this process to end once its parent has: nobody would stop it, or start it again."""
+    while os.getppid() == parent:
+        yield 0.25
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @worker_process_init.connect

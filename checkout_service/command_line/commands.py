@@ -17,7 +17,7 @@ from typing import Any, Final
 import click
 
 from checkout_service.command_line.health import PROBES, UnhealthyError, ask
-from checkout_service.command_line.processes import celery_arguments, flask_arguments
+from checkout_service.command_line.processes import TOGETHER, celery_arguments, flask_arguments
 from checkout_service.settings.environment_file import OPTION, SETTING
 from checkout_service.settings.errors import SettingsError
 
@@ -122,6 +122,12 @@ for _name, _help in {
 
 
 @checkout.command()
+def workers() -> None:
+    """Worker, housekeeping and sender from one parent, which takes less memory: for one host."""
+    import_module(_WORKER).run_together({name: celery_arguments(name) for name in TOGETHER["workers"]})
+
+
+@checkout.command()
 def release() -> None:
     """Migrate the database, before the processes of this release start."""
     checkout.main(args=flask_arguments("release"), prog_name="checkout")
@@ -142,11 +148,16 @@ def run() -> None:
 
 
 @checkout.command()
-@click.argument("process", type=click.Choice([*PROBES]), default="web")
+@click.argument("process", type=click.Choice([*PROBES, *TOGETHER]), default="web")
 @click.option("--alive", is_flag=True, help="Whether the web process lives, whatever else is away.")
 def health(process: str, *, alive: bool) -> None:
-    """Ask this host's process whether it is ready: web, or another that has a port."""
-    try:
-        click.echo(ask(process, alive=alive))
-    except (UnhealthyError, SettingsError) as error:
-        raise click.ClickException(str(error)) from None
+    """Ask this host's process whether it is ready: web, or another that has a port; workers are asked one by one."""
+    found, faults = [], []
+    for name in TOGETHER.get(process, (process,)):
+        try:
+            found.append(ask(name, alive=alive))
+        except (UnhealthyError, SettingsError) as error:
+            faults.append(str(error))
+    if faults:
+        raise click.ClickException("\n".join(faults))
+    click.echo("\n".join(found))

@@ -29,6 +29,9 @@ PROCESSES: Final = MappingProxyType(
 )
 """Each command by its process's name, in the Procfile's order."""
 
+TOGETHER: Final = MappingProxyType({"workers": ("worker", "housekeeping", "sender")})
+"""Commands that run several of the processes from one parent: all of these read the same secrets."""
+
 CELERY: Final = tuple(name for name, command in PROCESSES.items() if command[: len(_CELERY)] == _CELERY)
 """Those that are Celery's commands."""
 

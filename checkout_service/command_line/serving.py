@@ -13,6 +13,7 @@ from importlib import import_module
 
 from checkout_service.server.generation import Generation
 from checkout_service.telemetry.metrics_folder import WEB_FOLDER, MetricsFolderError, name_metrics_folder
+from checkout_service.telemetry.optional import hide_unused
 
 
 def serve(target: str) -> None:
@@ -27,6 +28,7 @@ def serve(target: str) -> None:
         name_metrics_folder(WEB_FOLDER)
     except MetricsFolderError as error:
         sys.exit(f"settings:\n{error}")
+    hide_unused()
     # Not above: it loads the series, which count where the folder is by then.
     server = import_module("checkout_service.server.granian_server")
     values, registry = map(import_module, ("checkout_service.settings.values", "checkout_service.providers.registry"))

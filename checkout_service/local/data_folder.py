@@ -25,7 +25,7 @@ import psutil
 
 from checkout_service.local.servers import free_port
 from checkout_service.settings.environment_file import is_accepted
-from checkout_service.settings.secret_holders import FILES_OF_PROCESS, is_secret, may_hold
+from checkout_service.settings.secret_holders import FILES_OF_PARENT, FILES_OF_PROCESS, is_secret, may_hold
 
 ROOT = Path(__file__).parent.parent.parent
 """What holds the packages: the checkout, or where packages are installed."""
@@ -207,11 +207,12 @@ def environment_for(
 def process_environment(process: str, environment: Mapping[str, str]) -> dict[str, str]:
     """What one process gets of the whole environment: no secret of another one.
 
-    What is neither in the Procfile nor the mock provider is a command that somebody types, and gets all.
+    What is neither in the Procfile, nor a parent of such, nor the mock provider is a command that somebody types, and
+    gets all.
     """
     if process == MOCK_PROVIDER:
         return {name: value for name, value in environment.items() if name in SIGNS or not is_secret(name)}
-    if process not in FILES_OF_PROCESS:
+    if process not in {**FILES_OF_PROCESS, **FILES_OF_PARENT}:
         return dict(environment)
     return {name: value for name, value in environment.items() if may_hold(process, name)}
 

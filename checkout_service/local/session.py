@@ -17,7 +17,7 @@ import httpx
 import psycopg
 
 from checkout_service.catalog.operations import import_listings
-from checkout_service.command_line.processes import PROCESSES
+from checkout_service.command_line.processes import PROCESSES, TOGETHER
 from checkout_service.local.data_folder import (
     DATABASE_URLS,
     IS_CHECKOUT,
@@ -180,10 +180,18 @@ def _provider(data: DataFolder, environment: Mapping[str, str]) -> dict[str, lis
 
 
 def _commands() -> dict[str, list[str]]:
-    """The processes' commands: the Procfile's in a checkout, and by our own command line in an installed package."""
+    """The processes' commands: the Procfile's in a checkout, and by our own command line in an installed package.
+
+    What may run from one parent does so: on one machine it takes less memory.
+    """
+    commands = {name: [*_module("checkout_service.command_line"), name] for name in PROCESSES}
     if IS_CHECKOUT:
-        return read_procfile(PROCFILE)
-    return {name: [*_module("checkout_service.command_line"), name] for name in PROCESSES}
+        commands = read_procfile(PROCFILE)
+    for parent, names in TOGETHER.items():
+        command = [*_module("checkout_service.command_line"), parent]
+        apart = [name for name in commands if name not in names]
+        commands = {name: commands[name] for name in apart} | {parent: command}
+    return commands
 
 
 def _module(name: str) -> list[str]:
@@ -207,10 +215,10 @@ def _serve(processes: Processes, screen: Screen, provider: Mapping[str, list[str
             await_ready(processes, MOCK_PROVIDER, f"{environment['MOCK_API_BASE']}/_payments", is_up=_is_ok)
         await_ready(processes, "web", f"http://127.0.0.1:{environment['PORT']}/readyz", is_up=_is_ready)
         await_ready(processes, "flower", f"http://127.0.0.1:{environment['FLOWER_PORT']}/healthcheck", is_up=_is_ok)
-        for name in ("worker", "housekeeping", "sender"):
-            port = environment[f"{name.upper()}_METRICS_PORT"]
-            if port != "0":
-                await_ready(processes, name, f"http://127.0.0.1:{port}/livez", is_up=_is_ok)
+        for parent, names in TOGETHER.items():
+            for port in (environment[f"{name.upper()}_METRICS_PORT"] for name in names):
+                if port != "0":
+                    await_ready(processes, parent, f"http://127.0.0.1:{port}/livez", is_up=_is_ok)
 
 
 def await_ready(

@@ -73,6 +73,9 @@ FILES_OF_PROCESS: Final = {
 }
 """The files that each process of the Procfile reads."""
 
+FILES_OF_PARENT: Final = {"workers": FILES_OF_PROCESS["worker"]}
+"""The files that a parent of several processes reads: each of them reads the same ones alone, so none learns more."""
+
 FILES_OF_COMMAND: Final = {"settlements": ("settlements",)}
 """The files that a command reads which a timer runs."""
 
@@ -91,8 +94,8 @@ def files_with(setting: str) -> tuple[str, ...]:
 
 
 def may_hold(process: str, setting: str) -> bool:
-    """Whether a process of the Procfile, or a command that a timer runs, gets the setting."""
-    files = {**FILES_OF_PROCESS, **FILES_OF_COMMAND}[process]
+    """Whether a process of the Procfile, a parent of several, or a command that a timer runs, gets the setting."""
+    files = {**FILES_OF_PROCESS, **FILES_OF_PARENT, **FILES_OF_COMMAND}[process]
     return not is_secret(setting) or bool(set(files_with(setting)) & set(files))
 
 

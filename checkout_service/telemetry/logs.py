@@ -48,6 +48,7 @@ _SECRET_IN_TEXT = re.compile(
 
 _processors: list[Processor] = []
 _json_lines = False
+_process = ""
 
 
 def configure(*, production: bool) -> None:
@@ -62,7 +63,7 @@ def configure(*, production: bool) -> None:
         render = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-    about: list[Processor] = [structlog.processors.add_log_level, _add_request_id, _add_time]
+    about: list[Processor] = [structlog.processors.add_log_level, _add_process, _add_request_id, _add_time]
     # In place: loggers that are in use already keep this very list.
     _processors[:] = [structlog.processors.format_exc_info, strike_out, *about, render]
     structlog.configure(
@@ -89,6 +90,12 @@ def configure(*, production: bool) -> None:
     # We write one line for every call to a provider ourselves, with less in it.
     for noisy in ("httpx", "httpcore", "urllib3", "kombu"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def name_process(name: str) -> None:
+    """From here on every line of this process says which one it is: for one of several that write into one log."""
+    global _process  # noqa: PLW0603 (logging is one for the process)
+    _process = name
 
 
 def begin(request_id: str | None) -> str:
@@ -177,6 +184,12 @@ def _strike_out_inside(value: Any) -> Any:
 @lru_cache(maxsize=512)
 def _names_secret(key: str) -> bool:
     return bool(_SECRET_KEY.search(key))
+
+
+def _add_process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if _process:
+        event.setdefault("process", _process)
+    return event
 
 
 def _add_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

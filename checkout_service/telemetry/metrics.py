@@ -27,9 +27,9 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 # The library chose how to count when it was first imported. In a worker Flower's plug-in of the celery command imports
 # it, before worker/app.py has named the folder.
-FOLDER: Final = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 """The folder whose files the series below count into; None if each process counts for itself. What is named later comes
-too late for them."""
+too late for them, but for ``count_in``."""
 
 _TRIES: Final = 3
 
@@ -274,6 +274,12 @@ def _observe(histogram: Histogram, seconds: Sequence[float]) -> None:
     for place, count in collections.Counter(bisect_left(bounds, lag) for lag in seconds).items():
         histogram._buckets[place].inc(count)
     histogram._sum.inc(sum(max(lag, 0.0) for lag in seconds))
+
+
+def count_in(folder: str) -> None:
+    """Count in another folder from now on, which the environment names by now: for a process that was just forked."""
+    global FOLDER  # noqa: PLW0603 (the series are one for the process)
+    FOLDER = folder
 
 
 def forget_process(pid: int) -> None:

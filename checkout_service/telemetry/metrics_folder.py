@@ -24,6 +24,9 @@ SETTING: Final = "PROMETHEUS_MULTIPROC_DIR"
 WEB_FOLDER: Final = "checkout-web-metrics-"
 """What the web process's folder is called, where the environment names none."""
 
+WORKER_FOLDER: Final = "checkout-metrics-"
+"""Likewise of worker, housekeeping and sender."""
+
 _COUNTS: Final = "checkout_service.telemetry.metrics"
 """The module whose series count where the folder is by then."""
 
@@ -32,6 +35,9 @@ _IN_USE: Final = "in-use"
 
 _held: Final[list[int]] = []
 """Descriptors whose locks this process holds to its end."""
+
+_made: Final[list[str]] = []
+"""Folders of our own that this process or its parent made."""
 
 
 class MetricsFolderError(Exception):
@@ -60,6 +66,20 @@ def name_metrics_folder(prefix: str) -> None:
         raise MetricsFolderError(f"{SETTING}: {error.filename or given}: {error.strerror}") from error
 
 
+def take_own_folder(prefix: str) -> str | None:
+    """Name a new folder in a process that was forked to be a service of its own; whoever counted before goes on there.
+
+    None where the environment named the folder: then all count in it. Raises MetricsFolderError.
+    """
+    if os.environ.get(SETTING) not in _made:
+        return None
+    try:
+        folder = os.environ[SETTING] = str(_make(prefix))
+    except OSError as error:
+        raise MetricsFolderError(f"{SETTING}: {error.filename}: {error.strerror}") from error
+    return folder
+
+
 def _make(prefix: str) -> Path:
     for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         _remove_if_left(left)
@@ -70,6 +90,7 @@ def _make(prefix: str) -> Path:
     fcntl.flock(lock, fcntl.LOCK_SH)
     fresh.rename(folder / _IN_USE)
     _held.append(lock)
+    _made.append(str(folder))
     owner = os.getpid()
     # Children that end must leave the folder to the others.
     atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == owner else None)

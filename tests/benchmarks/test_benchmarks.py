@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks.__main__ import FIGURES
+from benchmarks.__main__ import ALONE, FIGURES
 from tests.conftest import ROOT
 
 NEED_WRK = {"receiver", "shop", "end_to_end", "growth", "soak"}
@@ -16,7 +16,7 @@ NEED_WRK = {"receiver", "shop", "end_to_end", "growth", "soak"}
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("figure", [*FIGURES, *ALONE])
 def test_figure_is_measured_and_shown_as_a_table(figure: str) -> None:
     if figure in NEED_WRK and shutil.which("wrk") is None:
         pytest.skip("wrk is not installed: apt-get install wrk")

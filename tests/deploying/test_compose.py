@@ -34,8 +34,9 @@ def lint(path: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_file_is_as_compose_has_it(tmp_path: Path) -> None:
-    done = lint(FILE)
-    assert done.returncode == 0, done.stdout + done.stderr
+    for path in (FILE, FILE.with_name("small.yaml")):
+        done = lint(path)
+        assert done.returncode == 0, done.stdout + done.stderr
     wrong = tmp_path / "compose.yaml"
     wrong.write_text(FILE.read_text().replace("    command: [beat]", "    comand: [beat]"))
     assert lint(wrong).returncode == 1, "the linter finds what it is for"

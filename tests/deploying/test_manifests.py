@@ -13,17 +13,25 @@ from pathlib import Path
 import pytest
 import yaml
 
+from checkout_service.command_line.processes import TOGETHER
 from checkout_service.local.guard import GRACE_SECONDS
 from checkout_service.local.processes import read_procfile
 from checkout_service.server.draining import LINGER
 from checkout_service.server.granian_server import DRAIN_SECONDS
 from checkout_service.server.listening import BACKLOG
 from checkout_service.server.supervisor import SERVES_WITHIN, STOPS_WITHIN
-from checkout_service.settings.secret_holders import FILES_OF_COMMAND, FILES_OF_PROCESS, SECRETS, files_with
+from checkout_service.settings.secret_holders import (
+    FILES_OF_COMMAND,
+    FILES_OF_PARENT,
+    FILES_OF_PROCESS,
+    SECRETS,
+    files_with,
+)
 from checkout_service.tasks import ENDING, QUEUES_OF_PROCESS, TaskName
 from tests.conftest import ROOT
+from worker.together import ENDS_WITHIN, LEEWAY
 
-FILES = {**FILES_OF_PROCESS, **FILES_OF_COMMAND}
+FILES = {**FILES_OF_PROCESS, **FILES_OF_PARENT, **FILES_OF_COMMAND}
 COMMANDS = read_procfile(ROOT / "Procfile")
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 TIMER = ROOT / "deploy" / "systemd" / "checkout-settlements.timer"
@@ -34,13 +42,28 @@ NEEDED = {"web": STOPS_WITHIN} | {
     for process, queues in QUEUES_OF_PROCESS.items()
 }
 """Seconds that a process may take to end in good order."""
+NEEDED |= {parent: max(NEEDED[name] for name in names) for parent, names in TOGETHER.items()}
 
 
 def test_every_process_of_the_procfile_is_deployed_by_its_command() -> None:
     # What each of them runs is compared with the Procfile in tests/command_line.
-    assert {_process(unit): _command(unit) for unit in UNITS} == {name: ["checkout", name] for name in COMMANDS} | {
+    commands = {name: ["checkout", name] for name in (*COMMANDS, *TOGETHER)}
+    assert {_process(unit): _command(unit) for unit in UNITS} == commands | {
         "settlements": ["checkout", "settlements", "fetch"]
     }
+
+
+def test_one_parent_takes_the_place_of_its_processes_and_gives_each_the_time_that_it_needs() -> None:
+    for parent, names in TOGETHER.items():
+        (unit,) = [_unit(unit)["Unit"] for unit in UNITS if _process(unit) == parent]
+        # Later ones of the same name are read alone: this is the last line that says after whom.
+        assert unit["Conflicts"] == unit["After"] == " ".join(f"checkout-{name}.service" for name in names)
+        assert {name: ENDS_WITHIN[name] for name in names} == {name: NEEDED[name] for name in names}
+        # It kills late ones before systemd kills it, and says so.
+        assert (
+            max(ENDS_WITHIN[name] + LEEWAY for name in names)
+            <= int(next(_unit(unit) for unit in UNITS if _process(unit) == parent)["Service"]["TimeoutStopSec"]) - 5
+        )
 
 
 def test_reports_are_fetched_by_a_timer_and_one_at_a_time() -> None:

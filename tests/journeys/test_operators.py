@@ -49,10 +49,9 @@ def _failures(town: Town, webhook: str) -> list[dict[str, Any]]:
 def test_expired_messages_of_beat_are_no_news_and_those_of_an_operator_are(town: Town) -> None:
     """While no worker runs beat goes on sending, so after each restart there are some that expired."""
     processes = town.running.processes
-    workers = [processes.named(name) for name in ("worker", "housekeeping", "sender")]
+    workers = processes.named("workers")
     with Celery(broker=town.environment["REDIS_URL"], set_as_current=False) as celery:
-        for process in workers:
-            processes.end(process)
+        processes.end(workers)
         try:
             for task in [task for task in TaskName if task.declaration.schedule]:
                 _send(celery, task, headers={"quiet": True})
@@ -62,8 +61,7 @@ def test_expired_messages_of_beat_are_no_news_and_those_of_an_operator_are(town:
             by_operator = {_send(celery, task) for task in last}
             time.sleep(1)
         finally:
-            for process in workers:
-                processes.launch(process)
+            processes.launch(workers)
 
     eventually(lambda: _revoked(town) >= by_operator)
     assert _revoked(town) == by_operator

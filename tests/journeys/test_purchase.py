@@ -66,7 +66,7 @@ def test_a_late_failure_does_not_undo_a_payment(town: Town) -> None:
 
 def test_the_sweep_rescues_a_webhook_whose_message_was_lost(town: Town) -> None:
     processes = town.running.processes
-    worker = processes.named("worker")
+    worker = processes.named("workers")
     opened = town.open_session()
     processes.end(worker)
     with redis.Redis.from_url(town.environment["REDIS_URL"]) as broker:

@@ -86,6 +86,23 @@ print(json.dumps(state()))
 )
 
 
+SERVING = (
+    AT_FORK
+    + """
+from checkout_service.command_line import serving
+serving.Generation.from_environment = classmethod(lambda cls, environment: object())
+load = serving.import_module
+def loaded(name):
+    module = load(name)
+    if name == "checkout_service.server.granian_server":
+        module.main = lambda target, generation, check: print(module.load_before_fork(target) or json.dumps(state()))
+    return module
+serving.import_module = loaded
+serving.serve("wsgi:app")
+"""
+)
+
+
 def run(program: str, *arguments: str, **more: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
@@ -118,6 +135,13 @@ def test_a_worker_loads_no_flower_and_no_shell() -> None:
     assert {"sqlalchemy", "psycopg"} <= set(found["tops"]), "the tasks' functions are there"
     unused = {"flower", "tornado", "prompt_toolkit", "click_repl", "pygments", "rich", "opentelemetry", "flask_smorest"}
     assert unused & set(found["tops"]) == set()
+
+
+def test_the_web_loads_no_tools_that_happen_to_be_installed() -> None:
+    modules = {name.partition(".")[0] for name in run(SERVING)["modules"]}
+
+    assert {"httpx", "flask_smorest", "redis"} <= modules
+    assert {"pygments", "rich", "yaml", "psutil", "opentelemetry"} & modules == set()
 
 
 def test_a_workers_children_share_what_is_loaded_and_nothing_that_is_open() -> None:
