@@ -61,6 +61,7 @@ from checkout_service.stock.cli import stock
 from checkout_service.telemetry import logs, request_log
 from checkout_service.webhooks.backpressure import WebhookBacklogFull, connect_backpressure
 from checkout_service.webhooks.cli import webhooks
+from checkout_service.webhooks.committing import connect_committer
 from checkout_service.webhooks.routes import blueprint as receiver
 
 
@@ -94,6 +95,7 @@ def create_app(settings: WebSettings) -> Flask:
     connect_background_publisher(app)
     connect_events_notifier(app)
     connect_backpressure(app, max_rows=settings.webhooks_max_rows, max_bytes=settings.webhooks_max_bytes)
+    connect_committer(app)
     connect_providers(app, settings)
     connect_places(app)
     connect_changes(app)

@@ -184,6 +184,18 @@ def confirm_commits() -> None:
             pass
 
 
+def is_failing() -> bool:
+    """Whether the last statement found no database, or the last commit was not confirmed.
+
+    The next one is a trial, which may take its time; all others fail at once meanwhile.
+    """
+    breakers: tuple[Breaker, Breaker] = (
+        current_app.extensions["database_breaker"],
+        current_app.extensions["commit_breaker"],
+    )
+    return any(breaker.is_open for breaker in breakers)
+
+
 def forget_connections() -> None:
     """Drop the pool without closing its sockets: for a child process just after fork."""
     db.engine.dispose(close=False)
