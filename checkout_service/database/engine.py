@@ -189,11 +189,10 @@ def is_failing() -> bool:
 
     The next one is a trial, which may take its time; all others fail at once meanwhile.
     """
-    breakers: tuple[Breaker, Breaker] = (
-        current_app.extensions["database_breaker"],
-        current_app.extensions["commit_breaker"],
-    )
-    return any(breaker.is_open for breaker in breakers)
+    extensions = current_app.extensions
+    database: Breaker = extensions["database_breaker"]
+    commits: Breaker = extensions["commit_breaker"]
+    return database.is_open or commits.is_open
 
 
 def forget_connections() -> None:

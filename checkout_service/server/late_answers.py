@@ -7,7 +7,7 @@ so that such an answer is made, counted and logged like any other of its kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import structlog
@@ -89,14 +89,14 @@ class LateAnswer:
         self._serve(self._client, environ, self._held)
 
 
-def is_possible() -> bool:
-    """Whether the view at work may leave its answer: the server can send it late."""
-    return ENVIRON_KEY in request.environ
+def is_possible(environ: Mapping[str, Any]) -> bool:
+    """Whether the view of this request may leave its answer: the server can send it late."""
+    return ENVIRON_KEY in environ
 
 
-def raise_failure() -> None:
+def raise_failure(environ: Mapping[str, Any]) -> None:
     """Raise what the work failed with that this request's view has left, if the request runs again for that."""
-    failure: BaseException | None = request.environ.get(_FAILURE_KEY)
+    failure: BaseException | None = environ.get(_FAILURE_KEY)
     if failure is not None:
         raise failure.with_traceback(None)
 
@@ -107,6 +107,7 @@ def leave(answer: Response, work: Work) -> Response:
     The work begins once the answer is whole, hooks of the app included. Where one of them has made it an answer of
     another status, that goes out at once and the work is dropped.
     """
-    request.environ[LEFT_KEY] = work, answer.status_code
-    request_log.postpone(request.environ, answer.status_code)
+    environ = request.environ
+    environ[LEFT_KEY] = work, answer.status_code
+    request_log.postpone(environ, answer.status_code)
     return answer

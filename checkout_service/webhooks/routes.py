@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -18,7 +18,7 @@ from checkout_service.providers.registry import provider_specs
 from checkout_service.providers.spec import CONTENT_TYPE, WebhookFormat
 from checkout_service.publishing.wake_up import notifier
 from checkout_service.server import late_answers
-from checkout_service.server.bodies import LARGEST_WEBHOOK, WEBHOOK_PATH
+from checkout_service.server.bodies import LARGEST_WEBHOOK, WEBHOOK_PATH, body_as_read
 from checkout_service.strict_json import is_object
 from checkout_service.telemetry.logs import request_id
 from checkout_service.telemetry.metrics import webhook_refused_total
@@ -46,19 +46,20 @@ def receive_webhook(provider: str) -> Response:
 
     Where others are committed at this moment, it is left to be committed with those that come meanwhile.
     """
-    late_answers.raise_failure()
+    environ = request.environ
+    late_answers.raise_failure(environ)
     spec = provider_specs().get(provider)
     if spec is None or (current_app.extensions["settings"].production and not spec.account.production):
         raise NotFound(f"There is no webhook receiver for a provider {provider!r}.")
     webhook_format = spec.webhooks
-    body = _read_body()
+    body = _read_body(environ)
     _check_kind(webhook_format, body)
     backpressure: Backpressure = current_app.extensions["backpressure"]
     backpressure.check()
     webhook = new_webhook(provider=provider, headers=_kept_headers(webhook_format), body=body)
     committer: Committer = current_app.extensions["committer"]
     acknowledgement = webhook_format.acknowledgement
-    if late_answers.is_possible():
+    if late_answers.is_possible(environ):
         left = committer.admit(webhook, request_id(), partial(_shown, acknowledgement))
         if left is not None:
             return late_answers.leave(_answer(acknowledgement, _NO_ID), left)
@@ -78,6 +79,11 @@ def _shown(acknowledgement: str | None, delivery_id: str) -> bytes:
     return orjson.dumps({"delivery_id": delivery_id}) if acknowledgement is None else acknowledgement.encode()
 
 
+def paths_of_webhooks() -> list[str]:
+    """The paths to which webhooks are sent, of all providers that there are."""
+    return [WEBHOOK_PATH, *(f"{WEBHOOK_PATH}/{provider}" for provider in provider_specs())]
+
+
 @blueprint.after_request
 def _count_refusal(answer: Response) -> Response:
     """Whatever refused it: a view, a check of its head, or that there was no room to read it."""
@@ -86,13 +92,19 @@ def _count_refusal(answer: Response) -> Response:
     return answer
 
 
-def _read_body() -> bytes:
-    # One more than is taken: a chunked body that is too large would be cut off at the limit without a word.
-    request.max_content_length = LARGEST_WEBHOOK + 1
-    body = request.get_data(cache=False)
+def _read_body(environ: dict[str, Any]) -> bytes:
+    body = body_as_read(environ)
+    if body is None:
+        body = _read_stream()
     if len(body) > LARGEST_WEBHOOK:
         raise TooLarge
     return body
+
+
+def _read_stream() -> bytes:
+    # One more than is taken: a chunked body that is too large would be cut off at the limit without a word.
+    request.max_content_length = LARGEST_WEBHOOK + 1
+    return request.get_data(cache=False)
 
 
 def _check_kind(webhook_format: WebhookFormat, body: bytes) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import psycopg
 from flask import Flask
 
-from checkout_service.local.servers import Postgres
 from checkout_service.server.bodies import BodyReader
 from checkout_service.server.readers import Readers
 from checkout_service.server.slots import Slots
@@ -100,12 +99,12 @@ class Front:
         return sent
 
     @contextmanager
-    def with_another_at_work(self, postgres: Postgres, *, lasts: float = PATIENCE) -> Iterator[Callable[[], None]]:
+    def with_another_at_work(self, superuser_url: str) -> Iterator[Callable[[], None]]:
         """Whoever comes in the block finds another one at work, and is left; what is called ends that wait.
 
         The table is locked, and the one at work waits for it.
         """
-        with closing(psycopg.connect(postgres.url("postgres", "shop").replace("+psycopg", ""))) as connection:
+        with closing(psycopg.connect(superuser_url.replace("+psycopg", ""))) as connection:
             connection.execute("LOCK TABLE webhook_deliveries IN ACCESS EXCLUSIVE MODE")
             first = threading.Thread(target=self.send, args=(b'{"first":1}',))
             first.start()

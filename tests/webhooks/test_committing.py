@@ -90,7 +90,7 @@ def assert_nobody_waits(front: Front) -> None:
 def test_those_that_come_at_once_share_a_commit_and_none_is_answered_before(
     front: Front, own_postgres: Postgres, rows: Rows, batches: list[list[int]]
 ) -> None:
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         sent = [front.send(body) for body in some(100)]  # far more than there are slots: each gives its own back
         sleep(0.3)
         assert not [each for each in sent if each.is_answered]
@@ -116,7 +116,7 @@ def test_a_lone_one_is_written_by_the_plain_statement_and_by_no_other_thread(
 def test_one_that_is_left_alone_is_written_by_the_plain_statement(
     front: Front, own_postgres: Postgres, rows: Rows, batches: list[list[int]]
 ) -> None:
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         left = front.send(b"{}")
         end()
         assert_each_is_committed([left], rows)
@@ -127,7 +127,7 @@ def test_a_statement_has_bounds_in_rows_and_bytes(
     front: Front, own_postgres: Postgres, rows: Rows, batches: list[list[int]]
 ) -> None:
     large = [b'{"a":"%s"}' % (b"%03d" % number + b"x" * (256 * 1024 - 11)) for number in range(40)]
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         sent = [front.send(body) for body in [*some(400), *large]]
         end()
         assert_each_is_committed(sent, rows)
@@ -141,7 +141,7 @@ def test_where_there_is_no_room_each_commits_its_own(
     front: Front, own_postgres: Postgres, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(committing, "MOST", 3)
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         sent = [front.send(body) for body in some(3)]
         beyond = threading.Thread(target=lambda: sent.append(front.send(b'{"beyond":1}')))
         beyond.start()
@@ -158,7 +158,7 @@ def test_one_that_the_database_refuses_harms_no_other(
 ) -> None:
     alone = front.send(poison, HTTP_X_REQUEST_ID="the-same")
     assert alone.await_answer() == 500
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         before = [front.send(body) for body in some(10)]
         refused = front.send(poison, HTTP_X_REQUEST_ID="the-same")
         after = [front.send(body) for body in some(10, 10)]
@@ -178,7 +178,7 @@ def test_a_committer_that_raises_leaves_nobody_without_an_answer(
     def fail(_webhooks: Any) -> list[str]:
         raise error
 
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         first = front.send(b"{}")  # it is at work by now, or will be with the others
         sleep(0.1)
         monkeypatch.setattr(committing, "insert_webhooks", fail)
@@ -191,7 +191,7 @@ def test_a_committer_that_raises_leaves_nobody_without_an_answer(
     assert statuses == [202 if isinstance(error, Exception) else 503] * 5
     assert {UUID(each.json["delivery_id"]) for each in sent if each.status == 202} <= set(rows())
     monkeypatch.undo()
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         again = [front.send(body) for body in some(5)]
         end()
         assert_each_is_committed(again, rows)
@@ -201,7 +201,7 @@ def test_a_committer_that_raises_leaves_nobody_without_an_answer(
 def test_without_threads_each_commits_its_own(
     front: Front, own_postgres: Postgres, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         start = threading.Thread.start
 
         def refuse(thread: threading.Thread) -> None:
@@ -225,7 +225,7 @@ def test_each_has_its_id_its_line_and_its_count(
 ) -> None:
     counted = requests_total.labels("POST", ROUTE, "202")
     before, timed = counted._value.get(), request_seconds.labels(ROUTE)._sum.get()
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         sent = [front.send(body, HTTP_X_REQUEST_ID=f"their-{number}") for number, body in enumerate(some(5))]
         sleep(0.3)
         end()
@@ -249,7 +249,7 @@ def test_a_refusal_is_flasks_own_to_the_byte_and_is_counted(
     refused = webhook_refused_total.labels("database-unavailable")  # so a wait for a lock ends as well
     before = refused._value.get()
     alone: list[Sent] = []
-    with front.with_another_at_work(own_postgres):
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")):
         front.committer._places += 10_000  # there is no room
         waits = threading.Thread(target=lambda: alone.append(front.send(b"{}", HTTP_X_REQUEST_ID="the-same")))
         waits.start()
@@ -267,7 +267,7 @@ def test_a_refusal_is_flasks_own_to_the_byte_and_is_counted(
 
 
 def test_an_answer_says_that_its_connection_ends_if_it_does_by_then(front: Front, own_postgres: Postgres) -> None:
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         sent = [front.send(body) for body in some(3)]
         front.has_begun_to_end = True
         end()
@@ -276,7 +276,7 @@ def test_an_answer_says_that_its_connection_ends_if_it_does_by_then(front: Front
 
 
 def test_every_provider_is_answered_in_its_own_words(front: Front, own_postgres: Postgres, rows: Rows) -> None:
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         adyen = front.send(b'{"adyen":1}', provider="adyen")
         stripe = front.send(b'{"stripe":1}', provider="stripe")
         end()
@@ -298,7 +298,7 @@ def test_what_a_hook_makes_another_answer_of_is_not_committed(
         return Response("refused", status=418) if refuses.is_set() else answer
 
     front = Front(app)
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         refuses.set()
         sent = front.send(b'{"refused":1}')
         assert sent.await_answer() == 418
@@ -311,13 +311,13 @@ def test_what_a_hook_makes_another_answer_of_is_not_committed(
 def test_a_connection_that_is_cut_in_a_commit_is_never_seen(
     front: Front, own_postgres: Postgres, rows: Rows, cut_connections: Callable[[], int]
 ) -> None:
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         sent = [front.send(body) for body in some(20)]
         sleep(0.2)
         end()
         assert_each_is_committed(sent, rows)
         assert cut_connections() >= 2
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         sent = [front.send(body) for body in some(20)]
         sleep(0.2)
         assert cut_connections() >= 1, "in the middle of their statements"
@@ -327,7 +327,7 @@ def test_a_connection_that_is_cut_in_a_commit_is_never_seen(
 
 def test_answers_are_json_of_the_row(front: Front, own_postgres: Postgres) -> None:
     alone = front.send(b"{}", HTTP_X_REQUEST_ID="the-same")
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         left = [front.send(body, HTTP_X_REQUEST_ID="the-same") for body in some(2)]
         end()
         assert [each.await_answer() for each in left] == [202] * 2

@@ -69,7 +69,7 @@ def send_for(front: Front, seconds: float, every: float = 0.05) -> list[Sent]:
 
 
 def test_behind_a_lock_nobody_waits_twice(front: Front, own_postgres: Postgres, committed: Committed) -> None:
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         ends = threading.Timer(5.5, end)
         ends.start()
         sent = send_for(front, 5.0)
@@ -84,7 +84,7 @@ def test_behind_a_lock_nobody_waits_twice(front: Front, own_postgres: Postgres, 
 
 
 def test_a_lock_that_ends_in_time_refuses_nobody(front: Front, own_postgres: Postgres, committed: Committed) -> None:
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         ends = threading.Timer(1.5, end)
         ends.start()
         sent = send_for(front, 1.4)
@@ -123,7 +123,7 @@ def test_who_waits_is_refused_in_time_whatever_the_committing_thread_does(
         return []
 
     monkeypatch.setattr(committing, "insert_webhooks", hang)
-    with front.with_another_at_work(own_postgres) as end:
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         first = front.send(b"{}")
         sleep(0.2)  # it is at work
         sent = [front.send(body) for body in some(5)]
@@ -141,7 +141,7 @@ def test_who_waits_is_refused_in_time_whatever_the_committing_thread_does(
 def test_where_the_server_goes_away_all_are_refused_in_time(
     front: Front, own_postgres: Postgres, committed: Committed
 ) -> None:
-    with front.with_another_at_work(own_postgres):
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")):
         sent = [front.send(body) for body in some(50)]
         sleep(0.2)
         own_postgres.server.stop()
