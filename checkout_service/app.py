@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
-from flask import Flask
+from flask import Flask, Request
+from werkzeug.routing import MapAdapter
 
 import checkout_service.tables  # noqa: F401 (fills the metadata, whichever rooms are served)
 from checkout_service.api import compressing, confirming, heads, openapi_page, problem_documents
 from checkout_service.api.addresses import connect_addresses
 from checkout_service.api.blueprints import Api
+from checkout_service.api.known_routes import KnownRoutes
 from checkout_service.api.problems import MalformedBody, NotFound
 from checkout_service.cache import connect_cache
 from checkout_service.captures import routes as captures
@@ -61,14 +64,29 @@ from checkout_service.stock.cli import stock
 from checkout_service.telemetry import logs, request_log
 from checkout_service.webhooks.backpressure import WebhookBacklogFull, connect_backpressure
 from checkout_service.webhooks.cli import webhooks
+from checkout_service.webhooks.committing import connect_committer
 from checkout_service.webhooks.routes import blueprint as receiver
+from checkout_service.webhooks.routes import paths_of_webhooks
 
 
 class SynchronousFlask(Flask):
-    """Flask that does not ask, at every step of every request, whether a function is a coroutine: none is."""
+    """Flask that does not ask, at every step of every request, whether a function is a coroutine: none is.
+
+    The routes of what is asked most are remembered.
+    """
+
+    known_routes: KnownRoutes | None = None
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        make = partial(super().create_url_adapter, request)
+        if request is not None and self.known_routes is not None:
+            found = self.known_routes.find(request, make)
+            if found is not None:
+                return cast("MapAdapter", found)
+        return make()
 
 
 def create_app(settings: WebSettings) -> Flask:
@@ -94,6 +112,7 @@ def create_app(settings: WebSettings) -> Flask:
     connect_background_publisher(app)
     connect_events_notifier(app)
     connect_backpressure(app, max_rows=settings.webhooks_max_rows, max_bytes=settings.webhooks_max_bytes)
+    connect_committer(app)
     connect_providers(app, settings)
     connect_places(app)
     connect_changes(app)
@@ -131,6 +150,7 @@ def create_app(settings: WebSettings) -> Flask:
     api.register_blueprint(webhook_endpoints.blueprint)
     api.register_blueprint(event_replays.blueprint)
     app.register_blueprint(receiver)
+    app.known_routes = KnownRoutes(app, [*paths_of_webhooks(), "/api/checkout/session"])
     health.init_app(app, settings)
     texts = {name: found for name, spec in provider_specs().items() if (found := spec.webhooks.acknowledgement)}
     document_events(api)

@@ -36,7 +36,7 @@ ALONE: Final = "settlements"
 """The group whose commands end with 130 after Ctrl-C and 143 after SIGTERM, in whatever phase they are, and with a
 sentence where their output cannot be written."""
 
-_SERVING: Final = frozenset({"web", "worker", "housekeeping", "sender", "beat", "flower"})_SERVING: Final = frozenset({"web", "worker", "housekeeping", "sender", "workers", "beat", "flower"})
+_SERVING: Final = frozenset({"web", "worker", "housekeeping", "sender", "workers", "beat", "flower"})
 """Processes that are ended by SIGTERM, and then have done what they are for."""
 
 

@@ -184,6 +184,17 @@ def confirm_commits() -> None:
             pass
 
 
+def is_failing() -> bool:
+    """Whether the last statement found no database, or the last commit was not confirmed.
+
+    The next one is a trial, which may take its time; all others fail at once meanwhile.
+    """
+    extensions = current_app.extensions
+    database: Breaker = extensions["database_breaker"]
+    commits: Breaker = extensions["commit_breaker"]
+    return database.is_open or commits.is_open
+
+
 def forget_connections() -> None:
     """Drop the pool without closing its sockets: for a child process just after fork."""
     db.engine.dispose(close=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-WEB_BESIDE: Final = 3
+WEB_BESIDE: Final = 4
 """Connections of a web process's pool beside those of its threads that serve.
 
-For who looks whether the database is ready, who makes the management port's metrics, and who looks for what long polls
-wait for. If one of them finds no connection, every request takes the database for one that is away.
+For who looks whether the database is ready, who makes the management port's metrics, who looks for what long polls
+wait for, and who commits webhooks. If one of them finds no connection, every request takes the database for one that is
+away.
 """
 
 WEB_BACKGROUND: Final = 1

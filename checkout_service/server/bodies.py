@@ -35,6 +35,9 @@ REFUSED_KEY: Final = "checkout_service.body_refused"
 GONE_KEY: Final = "checkout_service.sender_gone"
 """Stands in the environment of a request whose body did not come whole and in time."""
 
+_READ_KEY: Final = "checkout_service.body_read"
+"""Under this key of a request's environment stands its body, where that was read to its end."""
+
 CLOSES_KEY: Final = "checkout_service.connection_closes"
 """Stands in the environment of a request whose connection is of no use after its answer, which says so.
 
@@ -93,6 +96,8 @@ class BodyReader:
         held = body.tell()
         body.seek(0)
         environ["wsgi.input"] = body
+        if REFUSED_KEY not in environ:
+            environ[_READ_KEY] = body
         return held
 
     def let_go(self, held: int) -> None:
@@ -168,6 +173,12 @@ def init_app(app: Flask) -> None:
     def refuse() -> None:
         if REFUSED_KEY in request.environ:
             raise TooManyBodies
+
+
+def body_as_read(environ: dict[str, Any]) -> bytes | None:
+    """The request's body, or one byte more than its path takes; None where the server has not read it."""
+    body: BytesIO | None = environ.get(_READ_KEY)
+    return None if body is None else body.getvalue()
 
 
 def has_body(environ: dict[str, Any]) -> bool:

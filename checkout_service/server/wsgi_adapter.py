@@ -13,25 +13,23 @@ from io import BytesIO
 from time import perf_counter
 from typing import Any, Final, Protocol
 
-import orjson
 import structlog
 
 from checkout_service.api.callers import CALLER_KEY
 from checkout_service.api.compressing import COMPRESS_KEY
-from checkout_service.api.heads import API_VERSION, is_of_api
-from checkout_service.api.problem_documents import CONTENT_TYPE, document, document_of_status
-from checkout_service.api.problems import Problem, TooManyAtOnce, TooManyReaders, TooManyWaiting
-from checkout_service.api_versions import API_VERSIONS
-from checkout_service.server import long_polls
+from checkout_service.api.problems import TooManyAtOnce, TooManyReaders, TooManyWaiting
+from checkout_service.server import late_answers, long_polls
 from checkout_service.server.bodies import CLOSES_KEY, GONE_KEY, WEBHOOK_PATH, BodyReader, has_body
 from checkout_service.server.compression import Answer, Compressor
 from checkout_service.server.cors import API, Cors
+from checkout_service.server.late_answers import LateAnswer, Work
 from checkout_service.server.long_polls import LongPolls, Look, Poll
+from checkout_service.server.own_answers import OF_PROBES, Announcing, Granian, Own
 from checkout_service.server.readers import LARGE, Answered, CallerReadsEnoughError, Readers, TooManyReadersError
 from checkout_service.server.slots import ENVIRON_KEY, Kind, Slots
 from checkout_service.server.spools import SPOOL_KEY, Spool
 from checkout_service.server.streams import STREAM_KEY, Stream
-from checkout_service.telemetry import metrics, request_log
+from checkout_service.telemetry import request_log
 from checkout_service.threads import start_again
 
 log = structlog.get_logger(__name__)
@@ -46,8 +44,6 @@ WAITS_FOR: Final = 10.0
 """Seconds in the queue after which a request is answered with nothing done: its sender has given up, or will."""
 
 
-_OF_PROBES: Final = ("GET", "HEAD")
-
 _WEBHOOKS: Final = f"{WEBHOOK_PATH}/"
 
 SEARCH: Final = ("q=", "%71=")
@@ -60,14 +56,6 @@ LISTINGS: Final = "/api/listings"
 
 CHEAP: Final = frozenset({"limit", "cursor", "sort"})
 """Parameters with which listings are read along an index, and no others are looked at."""
-
-
-class Granian(Protocol):
-    """One request's way back to its client, as Granian hands it in; the first answer counts."""
-
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes, /) -> None: ...
-
-    def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any, /) -> None: ...
 
 
 class Probes(Protocol):
@@ -87,6 +75,8 @@ class WsgiAdapter:
     whoever sends many of them takes nobody's place.
 
     Where the connection ends with an answer, whoever gave it, the answer says so: ``ends`` tells whether all do now.
+
+    A view may leave its answer to another thread, which sends it later: see ``late_answers``.
 
     With ``looks`` the app may have requests wait for a change, ``most_polls`` at a time: see ``long_polls``.
 
@@ -115,7 +105,11 @@ class WsgiAdapter:
         self._body_reader = body_reader
         self._compressor = Compressor()
         self._polls = LongPolls(looks, slots=slots, most=most_polls, ended=self, ends=ends) if looks else None
-        common = _ENVIRON | {"wsgi.errors": sys.stderr, long_polls.ENVIRON_KEY: self._polls}
+        common = _ENVIRON | {
+            "wsgi.errors": sys.stderr,
+            long_polls.ENVIRON_KEY: self._polls,
+            late_answers.ENVIRON_KEY: True,
+        }
         self._environs = [common | {ENVIRON_KEY: slots.share(kind)} for kind in Kind]
         self._ends = ends
 
@@ -129,35 +123,35 @@ class WsgiAdapter:
             return
         if self._cors is not None and self._cors.is_preflight(environ):
             self._close_unread(environ)
-            _Own(way_back, environ, arrived).answer_preflight(self._cors.preflight_headers(environ))
+            Own(way_back, environ, arrived).answer_preflight(self._cors.preflight_headers(environ))
             return
         held = self._body_reader.take(environ)
         if GONE_KEY in environ:
             self._body_reader.let_go(held)
-            _Own(way_back, environ, arrived).time_out()
+            Own(way_back, environ, arrived).time_out()
             return
         work = partial(self._serve, way_back, environ, held, arrived)
         if not self._slots.admit(work, kind):
             self._body_reader.let_go(held)
-            _Own(way_back, environ, arrived).refuse(TooManyWaiting())
+            Own(way_back, environ, arrived).refuse(TooManyWaiting())
 
     def _answer_probe(self, client: Granian, environ: dict[str, Any], arrived: float) -> bool:
         """Answer a probe from memory; False if that is the app's. Its body, if it has one, is left unread."""
         if self._probes is None:
             return False
-        own = _Own(client, environ, arrived)  # first: the answer names the request's id
+        own = Own(client, environ, arrived)  # first: the answer names the request's id
         answer = self._probes.answer(environ["PATH_INFO"])
         if answer is None:
             return False
         self._close_unread(environ)
-        if environ["REQUEST_METHOD"] in _OF_PROBES:
+        if environ["REQUEST_METHOD"] in OF_PROBES:
             own.answer_probe(*answer)
         else:
             own.refuse_method()
         return True
 
-    def _way_back(self, client: Granian, environ: dict[str, Any]) -> _Announcing:
-        return _Announcing(client, environ, self._ends, self._cors)
+    def _way_back(self, client: Granian, environ: dict[str, Any]) -> Announcing:
+        return Announcing(client, environ, self._ends, self._cors)
 
     @staticmethod
     def _close_unread(environ: dict[str, Any]) -> None:
@@ -181,25 +175,28 @@ class WsgiAdapter:
             request_log.end(environ, route=poll.begun.route, status=poll.status)
         self._way_back(poll.client, environ).response_bytes(poll.status, poll.headers, poll.body)
 
-    def _serve(self, client: _Announcing, environ: dict[str, Any], held: int, arrived: float) -> None:
-        """Answer one request, whatever happens."""
+    def _serve(self, client: Announcing, environ: dict[str, Any], held: int, arrived: float) -> None:
+        """Answer one request, or have its view's work answer it, whatever happens."""
         try:
             if perf_counter() - arrived > WAITS_FOR:
-                _Own(client, environ, arrived).refuse(TooManyWaiting())
-            else:
-                self._answer(client, environ, arrived)
+                Own(client, environ, arrived).refuse(TooManyWaiting())
+            elif self._answer(client, environ, held, arrived):
+                held = 0
         except BaseException:
             # Nobody is above us: a panic of the server's own is no reason to lose the slot.
-            own = _Own(client, environ, arrived)
+            own = Own(client, environ, arrived)
             log.exception("request_failed")
             own.fail()
         finally:
             self._body_reader.let_go(held)
+            if (left := environ.pop(late_answers.LEFT_KEY, None)) is not None:
+                left[0].drop()
             poll: Poll | None = environ.get(long_polls.POLL_KEY)
             if poll is not None and self._polls is not None:
                 self._polls.end(poll)
 
-    def _answer(self, client: _Announcing, environ: dict[str, Any], arrived: float) -> None:
+    def _answer(self, client: Announcing, environ: dict[str, Any], held: int, arrived: float) -> bool:
+        """Answer it by the app; True: its view's work has it from here on, and the bytes of its body."""
         status, headers = 500, list[tuple[str, str]]()
 
         def start_response(line: str, named: list[tuple[str, str]], _error: Any = None) -> None:
@@ -212,7 +209,7 @@ class WsgiAdapter:
             if isinstance(made, Stream):
                 made.work_in(self._slots)
             self._send(client, environ, arrived, (status, headers, made))
-            return
+            return False
         # Whole, as one message to the server in place of one for each piece and one for the end. Nothing of ours is
         # longer than fits into memory, but for what lies in a spool, or is sent while it is still being made.
         try:
@@ -220,13 +217,35 @@ class WsgiAdapter:
         finally:
             _close(body)
         if self._kept(client, environ, (status, headers, whole)):
-            return
+            return False
+        if late_answers.LEFT_KEY in environ and self._left(client, environ, status, headers, held):
+            return True
         answer = status, headers, whole
         send = partial(self._send_whole, client, environ, arrived)
         if COMPRESS_KEY not in environ or not self._compressor.send(environ, answer, send):
             send(answer)
+        return False
 
-    def _send_whole(self, client: _Announcing, environ: dict[str, Any], arrived: float, answer: Answer) -> None:
+    def _left(
+        self, client: Announcing, environ: dict[str, Any], status: int, headers: list[tuple[str, str]], held: int
+    ) -> bool:
+        """Whether the view has left this very answer. Then another thread may send it from here on."""
+        work: Work
+        work, left_status = environ[late_answers.LEFT_KEY]
+        if status != left_status:
+            return False
+        let_go, serve = self._body_reader.let_go, self._serve_again
+        answer = LateAnswer(client, environ, status, headers, held=held, let_go=let_go, serve=serve)
+        del environ[late_answers.LEFT_KEY]  # last: what raises before this has the work dropped
+        work.begin(answer)
+        return True
+
+    def _serve_again(self, client: Announcing, environ: dict[str, Any], held: int) -> None:
+        """Have the app make the answer that its view has left, since the work failed."""
+        environ["wsgi.input"] = BytesIO()
+        self._serve(client, environ, held, perf_counter())
+
+    def _send_whole(self, client: Announcing, environ: dict[str, Any], arrived: float, answer: Answer) -> None:
         status, headers, whole = answer
         if len(whole) <= LARGE:
             client.response_bytes(status, headers, whole)
@@ -236,7 +255,7 @@ class WsgiAdapter:
         self._send(client, environ, arrived, (status, headers, whole))
 
     def _kept(
-        self, client: _Announcing, environ: dict[str, Any], answer: tuple[int, list[tuple[str, str]], bytes]
+        self, client: Announcing, environ: dict[str, Any], answer: tuple[int, list[tuple[str, str]], bytes]
     ) -> bool:
         """Whether it is a long poll whose view has nothing new to tell. Then another thread may end it from here on."""
         poll: Poll | None = environ.get(long_polls.POLL_KEY)
@@ -264,7 +283,7 @@ class WsgiAdapter:
             if not isinstance(answer[2], bytes):
                 answer[2].close()
             excess = isinstance(error, CallerReadsEnoughError)
-            _Own(client, environ, arrived).refuse(TooManyAtOnce() if excess else TooManyReaders())
+            Own(client, environ, arrived).refuse(TooManyAtOnce() if excess else TooManyReaders())
 
 
 def kind_of(path: str, query: str) -> Kind:
@@ -285,102 +304,10 @@ def kind_of(path: str, query: str) -> Kind:
     return Kind.SEARCH if path == "/" and any(name in query for name in SEARCH) else Kind.PAGE
 
 
-class _Announcing:
-    """A request's way back, on which every answer says whether its connection is closed after it, and who may read it.
-
-    So no answer can be forgotten, whoever gives it.
-    """
-
-    __slots__ = ("_cors", "_ends", "_environ", "inner")
-
-    def __init__(
-        self, client: Granian, environ: dict[str, Any], ends: Callable[[], bool], cors: Cors | None = None
-    ) -> None:
-        self.inner = client
-        self._environ = environ
-        self._ends = ends
-        self._cors = cors
-
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes, /) -> None:
-        self.inner.response_bytes(status, self._announced(headers), body)
-
-    def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any, /) -> None:
-        self.inner.response_iter(status, self._announced(headers), body)
-
-    def _announced(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        if self._cors is not None:
-            headers = self._cors.answered(self._environ, headers)
-        closes = CLOSES_KEY in self._environ or self._ends()
-        return [*headers, _CLOSE] if closes and _CLOSE not in headers else headers
-
-
-class _Own:
-    """The answers that the adapter gives by itself, to one request."""
-
-    def __init__(self, client: Granian, environ: dict[str, Any], arrived: float) -> None:
-        self._client = client
-        self._environ = environ
-        self._request_id = request_log.begin(environ, since=arrived)
-
-    def time_out(self) -> None:
-        """The body is not whole, and its sender is probably gone: nothing was done."""
-        self._environ[CLOSES_KEY] = True
-        self._send("gone", document_of_status(408, instance=self._path(), request_id=self._request_id))
-
-    def refuse(self, problem: Problem) -> None:
-        """Too many wait, and nothing was done; or too many read."""
-        self._send(
-            "refused", document(problem, instance=self._path(), request_id=self._request_id), headers=problem.headers
-        )
-
-    def fail(self) -> None:
-        """The app raised, or Granian did."""
-        self._environ[CLOSES_KEY] = True
-        self._send("broken", document_of_status(500, instance=self._path(), request_id=self._request_id))
-
-    def answer_probe(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """What was seen last; to HEAD without the body, and with its length."""
-        request_log.end(self._environ, route=self._path(), status=status)
-        named = {**headers, request_log.REQUEST_ID: self._request_id}
-        if self._environ["REQUEST_METHOD"] == "HEAD":
-            named["Content-Length"], body = str(len(body)), b""
-        self._client.response_bytes(status, list(named.items()), body)
-
-    def answer_preflight(self, headers: list[tuple[str, str]]) -> None:
-        """What a page may send, or nothing: the same for every path."""
-        request_log.end(self._environ, route="preflight" if headers else "preflight-refused", status=204)
-        self._client.response_bytes(204, [(request_log.REQUEST_ID, self._request_id), *headers], b"")
-
-    def refuse_method(self) -> None:
-        """A probe's path takes no other method."""
-        shown = document_of_status(405, instance=self._path(), request_id=self._request_id)
-        self._send(self._path(), shown, headers={"Allow": ", ".join(_OF_PROBES)})
-
-    def _send(self, route: str, shown: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
-        request_log.end(self._environ, route=route, status=shown["status"])
-        if self._environ["PATH_INFO"].startswith(WEBHOOK_PATH):
-            metrics.webhook_refused_total.labels(shown["type"].rpartition("/")[2]).inc()
-        named = {
-            "Content-Type": CONTENT_TYPE,
-            "Cache-Control": "no-store",
-            request_log.REQUEST_ID: self._request_id,
-            **(headers or {}),
-        }
-        if is_of_api(self._environ):
-            named[API_VERSION] = API_VERSIONS.newest
-        self._client.response_bytes(shown["status"], list(named.items()), orjson.dumps(shown))
-
-    def _path(self) -> str:
-        # WSGI gives the path's bytes as Latin-1 (PEP 3333); they are UTF-8, or a stranger's joke.
-        return str(self._environ["PATH_INFO"]).encode("latin-1", "replace").decode("utf-8", "replace")
-
-
 def _close(body: Iterable[bytes]) -> None:
     if hasattr(body, "close"):
         body.close()
 
-
-_CLOSE: Final = ("Connection", "close")
 
 _ENVIRON: Final = {
     "SCRIPT_NAME": "",

@@ -101,11 +101,16 @@ def interrupt(environ: dict[str, Any]) -> Begun:
     return Begun(method, route, logs.request_id(), environ[_STARTED], environ.get(KEY_PREFIX), begun)
 
 
-def resume(environ: dict[str, Any], begun: Begun) -> None:
-    """Go on with the request in this thread: it has the id and the beginning that it had."""
+def resume(environ: dict[str, Any], begun: Begun, *, has_waited: bool = True) -> None:
+    """Go on with the request in this thread: it has the id and the beginning that it had.
+
+    ``has_waited`` says that its client chose to wait, so that how long it took is no latency of ours.
+    """
     environ["REQUEST_METHOD"] = begun.method
     environ[_STARTED] = begun.started
-    environ[_WAITED] = True
+    environ.pop(_POSTPONED, None)
+    if has_waited:
+        environ[_WAITED] = True
     if begun.key_prefix is not None:
         environ[KEY_PREFIX] = begun.key_prefix
     if begun.span is not None:

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
+import orjson
 from flask import Blueprint, Response, current_app, request
 
 from checkout_service.api.callers import public
 from checkout_service.api.problem_documents import slug_of_answer
 from checkout_service.api.problems import MalformedBody, NotFound, TooLarge
-from checkout_service.api.responses import json_answer
+from checkout_service.api.responses import Finished
 from checkout_service.providers.registry import provider_specs
 from checkout_service.providers.spec import CONTENT_TYPE, WebhookFormat
 from checkout_service.publishing.wake_up import notifier
-from checkout_service.server.bodies import LARGEST_WEBHOOK, WEBHOOK_PATH
+from checkout_service.server import late_answers
+from checkout_service.server.bodies import LARGEST_WEBHOOK, WEBHOOK_PATH, body_as_read
 from checkout_service.strict_json import is_object
 from checkout_service.telemetry.logs import request_id
 from checkout_service.telemetry.metrics import webhook_refused_total
 from checkout_service.webhooks.backpressure import Backpressure
-from checkout_service.webhooks.operations import insert_webhook
+from checkout_service.webhooks.committing import Committer
+from checkout_service.webhooks.operations import new_webhook
 
 LARGEST_HEADERS: Final = 8 * 1024
 """Characters of the headers that are kept; several times what any provider sends.
 
 What is counted of webhooks are their bodies, so nothing else of them may be large.
 """
+
+_NO_ID: Final = str(UUID(int=0))
+"""As long as the id of any row, whose place it takes until there is one."""
 
 blueprint = Blueprint("webhooks", __name__, url_prefix=WEBHOOK_PATH)
 
@@ -34,20 +42,46 @@ blueprint = Blueprint("webhooks", __name__, url_prefix=WEBHOOK_PATH)
 @blueprint.post("/<provider>")
 @public
 def receive_webhook(provider: str) -> Response:
-    """Commit the webhook, then answer: 202 is a promise."""
+    """Commit the webhook, then answer: 202 is a promise.
+
+    Where others are committed at this moment, it is left to be committed with those that come meanwhile.
+    """
+    environ = request.environ
+    late_answers.raise_failure(environ)
     spec = provider_specs().get(provider)
     if spec is None or (current_app.extensions["settings"].production and not spec.account.production):
         raise NotFound(f"There is no webhook receiver for a provider {provider!r}.")
     webhook_format = spec.webhooks
-    body = _read_body()
+    body = _read_body(environ)
     _check_kind(webhook_format, body)
     backpressure: Backpressure = current_app.extensions["backpressure"]
     backpressure.check()
-    delivery_id = insert_webhook(provider=provider, headers=_kept_headers(webhook_format), body=body)
+    webhook = new_webhook(provider=provider, headers=_kept_headers(webhook_format), body=body)
+    committer: Committer = current_app.extensions["committer"]
+    acknowledgement = webhook_format.acknowledgement
+    if late_answers.is_possible(environ):
+        left = committer.admit(webhook, request_id(), partial(_shown, acknowledgement))
+        if left is not None:
+            return late_answers.leave(_answer(acknowledgement, _NO_ID), left)
+    delivery_id = committer.insert(webhook)
     notifier().notify(delivery_id, request_id())
-    if webhook_format.acknowledgement is not None:
-        return Response(webhook_format.acknowledgement, mimetype="text/plain")
-    return json_answer({"delivery_id": delivery_id}, status=202)
+    return _answer(acknowledgement, delivery_id)
+
+
+def _answer(acknowledgement: str | None, delivery_id: str) -> Response:
+    content = _shown(acknowledgement, delivery_id)
+    if acknowledgement is not None:
+        return Response(content, mimetype="text/plain")
+    return Finished(content, status=202, content_type="application/json")
+
+
+def _shown(acknowledgement: str | None, delivery_id: str) -> bytes:
+    return orjson.dumps({"delivery_id": delivery_id}) if acknowledgement is None else acknowledgement.encode()
+
+
+def paths_of_webhooks() -> list[str]:
+    """The paths to which webhooks are sent, of all providers that there are."""
+    return [WEBHOOK_PATH, *(f"{WEBHOOK_PATH}/{provider}" for provider in provider_specs())]
 
 
 @blueprint.after_request
@@ -58,13 +92,19 @@ def _count_refusal(answer: Response) -> Response:
     return answer
 
 
-def _read_body() -> bytes:
-    # One more than is taken: a chunked body that is too large would be cut off at the limit without a word.
-    request.max_content_length = LARGEST_WEBHOOK + 1
-    body = request.get_data(cache=False)
+def _read_body(environ: dict[str, Any]) -> bytes:
+    body = body_as_read(environ)
+    if body is None:
+        body = _read_stream()
     if len(body) > LARGEST_WEBHOOK:
         raise TooLarge
     return body
+
+
+def _read_stream() -> bytes:
+    # One more than is taken: a chunked body that is too large would be cut off at the limit without a word.
+    request.max_content_length = LARGEST_WEBHOOK + 1
+    return request.get_data(cache=False)
 
 
 def _check_kind(webhook_format: WebhookFormat, body: bytes) -> None:

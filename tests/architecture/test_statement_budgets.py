@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
@@ -16,13 +17,14 @@ from checkout_service.payments.outcomes import ReviewReason
 from checkout_service.providers.entries import NoneUnderWayEntry, NoticeEntry
 from tests.capturing import ask_capture, ask_void
 from tests.carts.guest_carts import make_guest, token_of
-from tests.conftest import Customer, MakeListing, Sql, Statements
+from tests.conftest import Customer, MakeListing, Servers, Sql, Statements
 from tests.events.rows import insert_event
 from tests.money import attempt, bring_to, capture, fold
 from tests.order_requests import ask_cancellation, ask_fulfilment
 from tests.purchases import ask, fill_cart, opened
 from tests.refunding import ask_refund, refund_event, staff_of
 from tests.webhook_bodies import insert_payment, webhook
+from tests.webhooks.front import Front
 from tests.worker.conftest import worker
 from tests.worker.transitions import entered
 from worker.transitions.outcomes import Outcome
@@ -269,6 +271,27 @@ def test_first_write_of_a_customer_keeps_to_its_statements(
 
     assert answer.status_code == 201
     assert 1 <= len(seen) <= BUDGETS["carts.put_item"]
+
+
+def test_webhooks_that_come_at_once_take_fewer_statements_than_there_are_of_them(
+    app: Flask, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lone one takes the one of its budget; behind one that is at work, all the others share theirs."""
+    front, inserts = Front(app), list[str]()
+    send = psycopg.Cursor.execute
+
+    def note(cursor: psycopg.Cursor[Any], query: Any, *arguments: Any, **options: Any) -> Any:
+        if "INSERT INTO webhook_deliveries" in str(query):
+            inserts.append(str(query))
+        return send(cursor, query, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", note)
+    with front.with_another_at_work(servers.superuser_url) as end:
+        sent = [front.send(webhook(f"mock_pi_{number}")) for number in range(200)]
+        end()
+        assert [each.await_answer() for each in sent] == [202] * 200
+
+    assert 2 <= len(inserts) <= 4, inserts
 
 
 def test_every_route_has_a_line_in_the_table(app: Flask) -> None:

@@ -17,7 +17,7 @@ from tests.conftest import ROOT, Sql
 
 
 def test_the_formula_is_that_of_the_page() -> None:
-    assert web_connections(children=2, threads=4) == 2 * (4 + 4)
+    assert web_connections(children=2, threads=4) == 2 * (4 + 5)
     assert worker_connections(worker=3, housekeeping=3) == 2 * (2 * 3 + 2) + 3
     assert worker_connections(worker=17, housekeeping=4) == 2 * (17 + 4 + 2) + 3
     sender = read_procfile(ROOT / "Procfile")["sender"]
@@ -75,7 +75,7 @@ def test_the_live_settings_are_read(app: Flask, sql: Sql, monkeypatch: pytest.Mo
             found = {finding.about: finding for finding in check_connections()}
             assert {finding.level for finding in found.values()} == {Level.OK}
             assert found["connections"].result == f"web 20 and workers 22, of {given}"
-            assert found["web's connections"].result == "8 at most on a host like this one, of 20"
+            assert found["web's connections"].result == "9 at most on a host like this one, of 20"
             assert found["workers' connections"].result == "11 at most on a host like this one, of 22"
             sql(f"ALTER DATABASE {database} CONNECTION LIMIT 42")
             assert next(check_connections()).level is Level.WRONG
