@@ -15,7 +15,8 @@ _BLOCKING: Final = ", ".join(f"'{state}'" for state in BLOCKING)
 # A payout's own line is no part of what it is made of. One that failed after it was paid stays as it is: what it was
 # made of was paid, and came back by a line of its own. One that failed before has nothing that anybody lists. What a
 # person has accepted, of a file or of the payout itself, is that lines of this sum were paid out with this amount: of
-# neither does another one count. Of the payout itself, that is all that there is to know: also where nobody lists it.
+# neither does another one count. Of the payout itself, that is all that there is to know: also where nobody lists it,
+# or where lines are of other currencies, if some were then.
 _RECOMPUTE: Final = f"""
     WITH summed AS (
         SELECT payout.id,
@@ -49,7 +50,8 @@ _RECOMPUTE: Final = f"""
         WHERE file.accepted_by IS NOT NULL AND section.of_payout <> '' AND residue.currency <> ''
             AND residue.expected IS NOT NULL
     ), accepted_so AS (
-        SELECT known.payout_id, known.amount_here, known.amount FROM settlement_matches AS known
+        SELECT known.payout_id, known.amount_here, known.amount, 'currency' = ANY(known.differs)
+        FROM settlement_matches AS known
         WHERE known.payout_id = ANY(%(payouts)s) AND known.entry_id IS NULL AND known.undone_at IS NULL
             AND known.state = 'matched'
     ), computed AS (
@@ -57,7 +59,7 @@ _RECOMPUTE: Final = f"""
             CASE
                 WHEN NOT payout.itemized AND summed.has_own_line THEN 'by_balance'
                 WHEN summed.entries = 0 AND payout.status >= 'canceled' THEN 'not_paid'
-                WHEN (payout.id, payout.amount, summed.net) IN (TABLE accepted_so) THEN
+                WHEN (payout.id, payout.amount, summed.net, summed.has_others) IN (TABLE accepted_so) THEN
                     CASE WHEN coalesce(counted.exceptions, 0) > 0 THEN 'unmatched' ELSE 'reconciled' END
                 WHEN NOT payout.itemized THEN 'open'
                 WHEN summed.entries = 0 OR summed.has_others THEN 'open'

@@ -16,7 +16,7 @@ from checkout_service.settlements.dismissing import dismiss, hold_again
 from checkout_service.settlements.entered import NotDismissedError, NotHeldError, UnenterableError, UnknownFileError
 from checkout_service.settlements.entering import accept
 from checkout_service.settlements.naming import account_option, payout_named, provider_option
-from checkout_service.settlements.payout_residues import NotOpenError, accept_payout
+from checkout_service.settlements.payout_residues import ChangedError, NotOpenError, accept_payout
 from checkout_service.settlements.presenting import amount, moment, number_of, residue_line, stored_residue
 from checkout_service.settlements.settling import (
     LinkedAlreadyError,
@@ -305,11 +305,15 @@ def _accept_payout(connection: SettlementsConnection, payout: Row, *, why: str, 
         click.echo("Nothing was done: add --residue and --why to accept it as it is.", err=True)
         return
     try:
-        match_id = accept_payout(connection, payout["id"], operator=by(operator), why=why)
+        match_id = accept_payout(
+            connection, payout["id"], operator=by(operator), why=why, seen=(payout["net"], payout["amount"])
+        )
     except UnknownPayoutError as error:
         raise click.ClickException("No payout has this id.") from error
     except NotOpenError as error:
         raise click.ClickException(f"It is not open, it is {payout['state']}: nothing was done.") from error
+    except ChangedError as error:
+        raise click.ClickException("It has changed at this moment: nothing was done. Look at it again.") from error
     click.echo(f"{name}: accepted (match {match_id})")
 
 

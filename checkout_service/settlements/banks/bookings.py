@@ -248,6 +248,13 @@ def gaps(chains: Iterable[Chain]) -> list[str]:
     for chain in chains:
         if chain.number is not None and chain.until is not None:
             by_account.setdefault(chain.account, []).append(chain)
+    # A file may have hundreds of thousands, so none is looked for among all others.
+    closings = {
+        (chain.account, chain.number, currency, closing)
+        for own in by_account.values()
+        for chain in own
+        for currency, closing in chain.closing.items()
+    }
     return [
         f"the statement {chain.name} of {chain.account} does not open in {currency} with what {before.name} closed with"
         for own in by_account.values()
@@ -258,17 +265,21 @@ def gaps(chains: Iterable[Chain]) -> list[str]:
         if currency in before.closing
         and before.closing[currency] != opening
         and (before.opening.get(currency), before.closing[currency]) != (opening, chain.closing.get(currency))
-        and not any(each.number == before.number and each.closing.get(currency) == opening for each in own)
+        and (chain.account, before.number, currency, opening) not in closings
     ]
 
 
-def unique_name(name: str, account: str, used: set[tuple[str, str]]) -> str:
-    """The name of a section, numbered where this account has one of that name already."""
-    found, number = name, 1
+def unique_name(name: str, account: str, used: dict[tuple[str, str], int]) -> str:
+    """The name of a section, numbered where this account has one of that name already.
+
+    ``used`` has the last number of each name, and is empty at first: a file may call all its statements alike.
+    """
+    found, number = name, used.get((account, name), 1)
     while (account, found) in used:
         number += 1
         found = f"{name} #{number}"
-    used.add((account, found))
+    used[account, name] = number
+    used.setdefault((account, found), 1)
     return found
 
 

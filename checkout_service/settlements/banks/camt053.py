@@ -96,7 +96,7 @@ def entries(
     file: BinaryIO,
     *,
     account: str,
-    used: set[tuple[str, str]],
+    used: dict[tuple[str, str], int],
     finished: Callable[[Chain], None],
     faults: list[str],
 ) -> Iterator[Entry]:
@@ -143,7 +143,7 @@ def _check(root: Root) -> str:
 class _Chains:
     """Puts pages into chains, by account and name, while they come."""
 
-    def __init__(self, account: str, used: set[tuple[str, str]], finished: Callable[[Chain], None]) -> None:
+    def __init__(self, account: str, used: dict[tuple[str, str], int], finished: Callable[[Chain], None]) -> None:
         self._account = account
         self._finished = finished
         self._used = used

@@ -112,7 +112,7 @@ def entries(
     *,
     account: str,
     encoding: str,
-    used: set[tuple[str, str]],
+    used: dict[tuple[str, str], int],
     finished: Callable[[Chain], None],
     faults: list[str],
 ) -> Iterator[Entry]:
@@ -178,7 +178,7 @@ class _Reading:
     """The state between two fields."""
 
     def __init__(
-        self, account: str, used: set[tuple[str, str]], finished: Callable[[Chain], None], faults: list[str]
+        self, account: str, used: dict[tuple[str, str], int], finished: Callable[[Chain], None], faults: list[str]
     ) -> None:
         self._account = account
         self._used = used

@@ -96,20 +96,18 @@ def _look_through(file: BinaryIO, kind: str) -> tuple[bytes, bool]:
 
 def _of_xml(file: BinaryIO, account: str, finished: Callable[[Chain], None], faults: list[str]) -> Iterator[Entry]:
     file.seek(0)
-    yield from camt053.entries(file, account=account, used=set(), finished=finished, faults=faults)
+    yield from camt053.entries(file, account=account, used={}, finished=finished, faults=faults)
 
 
 def _of_mt940(
     file: BinaryIO, account: str, encoding: str, finished: Callable[[Chain], None], faults: list[str]
 ) -> Iterator[Entry]:
     file.seek(0)
-    yield from mt940_files.entries(
-        file, account=account, encoding=encoding, used=set(), finished=finished, faults=faults
-    )
+    yield from mt940_files.entries(file, account=account, encoding=encoding, used={}, finished=finished, faults=faults)
 
 
 def _of_zip(file: BinaryIO, account: str, finished: Callable[[Chain], None], faults: list[str]) -> Iterator[Entry]:
-    used: set[tuple[str, str]] = set()
+    used: dict[tuple[str, str], int] = {}
     for name, member in zipped.members(file):
         try:
             yield from camt053.entries(member, account=account, used=used, finished=finished, faults=faults)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from datetime import date
 from decimal import Decimal
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from checkout_service.providers.reports import UnreadableReportError
 from checkout_service.settlement_words import EntryKind
+from checkout_service.settlements.banks.bookings import Chain, gaps, unique_name
 from tests.settlements.banks.documents import IBAN, is_proved, mt940, read
 from tests.settlements.banks.samples import DUTCH, GERMAN
 
@@ -310,3 +313,37 @@ def test_any_change_is_read_or_refused_in_words(content: bytes, data: st.DataObj
         return
     assert all(line.net == line.gross and line.currency for line in lines)
     assert report.sections
+
+
+def test_gaps_of_thousands_of_statements_are_found_without_comparing_each_with_each() -> None:
+    chains = [
+        Chain(
+            account=IBAN,
+            name=str(number),
+            number=number,
+            opening={"EUR": Decimal(number)},
+            closing={"EUR": Decimal(-number)},
+            until=date(2026, 11, 1),
+        )
+        for number in range(1, 10_001)
+    ]
+    began = process_time()
+
+    found = gaps(chains)
+
+    assert process_time() - began < 1.5
+    assert len(found) == 9_999
+    assert found[0] == f"the statement 2 of {IBAN} does not open in EUR with what 1 closed with"
+
+
+def test_thousands_of_statements_of_one_name_are_numbered_without_counting_anew() -> None:
+    used: dict[tuple[str, str], int] = {}
+    assert unique_name("1 #2", IBAN, used) == "1 #2"
+    began = process_time()
+
+    names = [unique_name("1", IBAN, used) for _ in range(5_000)]
+
+    assert process_time() - began < 0.5
+    assert names[:3] == ["1", "1 #3", "1 #4"]
+    assert len(set(names)) == 5_000
+    assert unique_name("1", "another", used) == "1"

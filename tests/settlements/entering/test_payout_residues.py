@@ -12,7 +12,7 @@ import pytest
 from checkout_service.oversight import settlement_invariants
 from checkout_service.settlement_words import EntryKind, MatchState
 from checkout_service.settlements.entering import accept, enter
-from checkout_service.settlements.payout_residues import NotOpenError, accept_payout
+from checkout_service.settlements.payout_residues import ChangedError, NotOpenError, accept_payout
 from checkout_service.settlements.settling import UnknownPayoutError, resolve_all, undo
 from tests.conftest import Sql
 from tests.settlements.entering.reports import PROVIDER, line, payout, payouts, report, section, whole
@@ -116,6 +116,32 @@ def test_what_was_accepted_counts_while_sum_and_amount_are_those(settlements: Se
 
     _enter(settlements, report([], payouts=[payout("po_1", "13")], sections=[]))
     assert payouts(sql) == {"po_1": "open"}
+
+
+def test_a_line_of_another_currency_that_comes_later_was_not_accepted(settlements: Settlements, sql: Sql) -> None:
+    _of_lines_without_their_payout(settlements)
+    _accept(settlements, sql)
+    assert payouts(sql) == {"po_1": "reconciled"}
+
+    more = [line(EntryKind.TRANSFER, "900", ref="t2", payout_ref="po_1", section="window", currency="EUR")]
+    _enter(settlements, report(more, sections=[section("window", expected={"EUR": Decimal(900)}, complete=False)]))
+    assert payouts(sql) == {"po_1": "open"}
+
+    _accept(settlements, sql)
+    assert payouts(sql) == {"po_1": "reconciled"}
+
+
+def test_nobody_accepts_another_sum_or_amount_than_was_shown(settlements: Settlements, sql: Sql) -> None:
+    _of_lines_without_their_payout(settlements)
+    for seen in ((Decimal(9), Decimal(12)), (Decimal(10), Decimal(13))):
+        with pytest.raises(ChangedError):
+            accept_payout(settlements, _id(sql), operator="ada", why="so it is", seen=seen)
+    assert payouts(sql) == {"po_1": "open"}
+    assert sql("SELECT FROM audit WHERE action = 'accept_payout'") == []
+
+    accept_payout(settlements, _id(sql), operator="ada", why="so it is", seen=(Decimal(10), Decimal(12)))
+
+    assert payouts(sql) == {"po_1": "reconciled"}
 
 
 def test_a_payout_of_which_a_line_went_is_open_no_longer_once_both_are_settled(
