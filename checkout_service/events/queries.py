@@ -71,7 +71,7 @@ _OF_TYPES: Final = "(CAST(:types AS text[]) IS NULL OR numbers.type = ANY(CAST(:
 _LOOKED_THROUGH: Final = f"""
     SELECT * FROM event_numbers AS numbers
     WHERE numbers.seq > series.start AND numbers.seq <= least(series.last_seq, series.start + {LOOKED_THROUGH})
-        AND numbers.day >= series.day AND {_OF_TYPES}
+        AND numbers.day >= series.day AND numbers.day <= series.until_day AND {_OF_TYPES}
     ORDER BY numbers.seq LIMIT CAST(:limit AS integer)
 """  # noqa: S608 (only our own constants)
 
@@ -104,12 +104,16 @@ _OF_OBJECT: Final = f"""
 
 
 def _page(found: str) -> Statement:
-    # In one statement, so that the numbers are those of the series: a number that is not there now is a later one. The
-    # lengths are those of what is stored, which nobody has to unpack for it.
+    # Between two days, or each day of the log would be looked into. In one statement, so that the numbers are those of
+    # the series: a number that is not there now is a later one. The lengths are those of what is stored, which nobody
+    # has to unpack for it.
     return Statement(f"""
         WITH series AS (
             SELECT known.last_seq, known.dropped_seq, known.start,
-                coalesce((SELECT max(day) FROM event_days WHERE first_seq <= known.start + 1), '-infinity') AS day
+                coalesce((SELECT max(day) FROM event_days WHERE first_seq <= known.start + 1), '-infinity') AS day,
+                coalesce(
+                    (SELECT max(day) FROM event_days WHERE first_seq <= known.start + {LOOKED_THROUGH}), 'infinity'
+                ) AS until_day
             FROM (
                 SELECT coalesce(max(last_seq), 0) AS last_seq, coalesce(max(dropped_seq), 0) AS dropped_seq,
                     coalesce(CAST(:after AS bigint), max(dropped_seq), 0) AS start

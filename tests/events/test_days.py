@@ -17,6 +17,7 @@ from sqlalchemy import Engine, text
 
 from checkout_service.doctor.days import check_days
 from checkout_service.doctor.findings import Level
+from checkout_service.events import queries
 from tests.conftest import Sql
 from tests.events.written import WrittenEvent, written
 from tests.worker.conftest import MakeWorker, make_worker, worker
@@ -260,6 +261,21 @@ def test_days_past_their_retention_are_dropped_and_the_series_says_so(sql: Sql, 
     (series,) = sql("SELECT last_seq, dropped_seq FROM event_series")
     assert (series.last_seq, series.dropped_seq) == (6, 3)
     assert [row.first_seq for row in sql("SELECT first_seq FROM event_days ORDER BY day")] == [4, 5, 6]
+
+
+@pytest.mark.usefixtures("made")
+def test_a_page_of_the_log_looks_into_the_days_of_its_numbers_alone(sql: Sql, superuser: Engine) -> None:
+    """However many days are kept. What is executed of a plan names the tables that were opened."""
+    for ago, seq in ((3, 1), (2, 20_001), (1, 40_001), (0, 60_001)):
+        if ago:
+            make_day(sql, ago)
+        enter(sql, ago, seq)
+    statement = f"EXPLAIN (ANALYZE, COSTS off) {queries._page_looked_through.sql}"
+    with superuser.connect() as connection:
+        plan = connection.exec_driver_sql(statement, {"after": 20_000, "types": None, "limit": 20}).scalars().all()
+
+    executed = "\n".join(line for line in plan if "never executed" not in line)
+    assert {name for name in partitions(sql, "event_numbers") if name in executed} == {*named("event_numbers", 2)}
 
 
 @pytest.mark.usefixtures("made")
