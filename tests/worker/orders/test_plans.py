@@ -15,7 +15,7 @@ OPEN = 600
 
 _READ = """
     SELECT sum(coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0)) FROM pg_stat_xact_user_tables
-    WHERE relname = 'payments'
+    WHERE relname IN ('payments', 'holds')
 """
 
 
