@@ -4,8 +4,8 @@ Revision: 0038
 
 For one payment PostgreSQL made three plans of ``orders_move_stock`` anew with each call, which took longer than to run
 them. No table is read from end to end there, so the plan is the same for one and for many. And where the statistics
-knew of no pending payment, ``orders_use_up_carts`` looked through all that there were by now. The functions are changed
-as they stand, and nobody waits for it. The release before goes on beside it.
+knew of no pending payment and of no hold, each order looked through all that there were by now. The functions are
+changed as they stand, and nobody waits for it. The release before goes on beside it.
 """
 
 from typing import Final
@@ -19,19 +19,29 @@ depends_on = None
 
 SETTLE: Final = "orders_settle(uuid[], payment_change[], uuid[], uuid[])"
 
-# Without the fence the planner may begin with the payments of a status, of which it has only statistics.
-BY_STATUS: Final = "JOIN payments AS other ON other.id = session.payment_id"
-BY_KEY: Final = """CROSS JOIN LATERAL (
-        SELECT * FROM payments AS payment WHERE payment.id = session.payment_id OFFSET 0) AS other"""
+# The planner would begin with the payments of a status, and with the holds of a state, of which it has only statistics.
+# A fence keeps it from the first, and words that no index has from the second.
+BY_KEY: Final = {
+    "orders_use_up_carts(uuid[], boolean)": (
+        "JOIN payments AS other ON other.id = session.payment_id",
+        """CROSS JOIN LATERAL (
+        SELECT * FROM payments AS payment WHERE payment.id = session.payment_id OFFSET 0) AS other""",
+    ),
+    "orders_move_stock(uuid[], uuid[], uuid[], uuid[])": (
+        "WHERE payment_id = ANY(owners) AND state = 'held'",
+        "WHERE payment_id = ANY(owners) AND state::text = 'held'",
+    ),
+}
+"""By function, what it says and what it shall say. Neither is a part of the other."""
 
 REPLACE: Final = """
     DO $$
     DECLARE
         written text;
     BEGIN
-        SELECT pg_get_functiondef(to_regprocedure('orders_use_up_carts(uuid[], boolean)')) INTO STRICT written;
+        SELECT pg_get_functiondef(to_regprocedure('{function}')) INTO STRICT written;
         IF strpos(written, $of${before}$of$) = 0 AND strpos(written, $of${after}$of$) = 0 THEN
-            RAISE EXCEPTION 'orders_use_up_carts does not find other payments as it did';
+            RAISE EXCEPTION '{function} is not as it was';
         END IF;
         EXECUTE replace(written, $of${before}$of$, $of${after}$of$);
     END
@@ -40,13 +50,15 @@ REPLACE: Final = """
 
 
 def upgrade() -> None:
-    _run(REPLACE.format(before=BY_STATUS, after=BY_KEY))
+    for function, (before, after) in BY_KEY.items():
+        _run(REPLACE.format(function=function, before=before, after=after))
     _run(f"ALTER FUNCTION {SETTLE} SET plan_cache_mode = force_generic_plan")
 
 
 def downgrade() -> None:
     _run(f"ALTER FUNCTION {SETTLE} RESET plan_cache_mode")
-    _run(REPLACE.format(before=BY_KEY, after=BY_STATUS))
+    for function, (before, after) in BY_KEY.items():
+        _run(REPLACE.format(function=function, before=after, after=before))
 
 
 def _run(statements: str) -> None:
