@@ -141,13 +141,15 @@ _LISTED: Final = """
     match.id, match.state::text AS kind, match.provider, match.account, match.amount, match.currency, match.amount_here,
     match.currency_here, match.differs, match.detail, match.subject::text AS subject, match.payment_id,
     match.created_at, entry.id AS entry_id, entry.entry_ref, entry.kind::text AS entry_kind, entry.provider_type,
-    entry.occurred_at, entry.subject_ref, entry.payment_ref, entry.merchant_ref, payout.id AS payout_id,
-    payout.payout_ref
+    entry.occurred_at, entry.subject_ref, coalesce(entry.payment_ref, payment.provider_ref) AS payment_ref,
+    entry.merchant_ref, payout.id AS payout_id, payout.payout_ref
 """
 
+# What no line tells of has no entry: its provider knows it by the payment's reference.
 _BESIDE: Final = """
 LEFT JOIN balance_entries AS entry ON entry.id = match.entry_id
 LEFT JOIN payouts AS payout ON payout.id = coalesce(match.payout_id, entry.payout_id)
+LEFT JOIN payments AS payment ON payment.id = match.payment_id AND match.entry_id IS NULL
 """
 
 # By each kind on its own, so that the index of what is open gives the newest of each without sorting all.

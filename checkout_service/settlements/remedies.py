@@ -19,15 +19,16 @@ OPEN_PAYOUT: Final = (
 REMEDIES: Final[Mapping[str, str]] = {
     MatchState.DIFFERS: (
         "Compare both amounts at the provider: a fee, a rate or a part that was never taken explains it, then resolve "
-        "it; else ask the provider."
+        "it; else ask the provider. What it corrects in a later report ends this by itself; else resolve it with its "
+        "answer."
     ),
     MatchState.UNKNOWN_HERE: (
         "Look for the payment at the provider by the names that it has there: of another shop or made by hand there, "
         "resolve it; lost here, have its webhook sent again."
     ),
     MatchState.MISSING_THERE: (
-        "Fetch or import what is missing; where the provider does not list it at all, ask there with the payment's "
-        "reference."
+        "Fetch or import what is missing: a line about it ends this by itself. Where the provider does not list it at "
+        "all, ask there with the payment's reference, and resolve it with the answer."
     ),
     MatchState.UNOWNED_FEE: "Nothing is wrong: a fee that no payment is behind. Resolve it once it is booked.",
     MatchState.WITHDRAWN: (

@@ -16,6 +16,8 @@ from checkout_service.settlements.dismissing import dismiss, hold_again
 from checkout_service.settlements.entered import NotDismissedError, NotHeldError, UnknownFileError
 from checkout_service.settlements.entering import accept, enter
 from tests.conftest import Servers, Sql
+from tests.flower_pages.stack import eventually
+from tests.settlements.commands import WAITS
 from tests.settlements.entering.reports import PROVIDER, connect, line, payout, payouts, report, section
 
 Settlements = psycopg.Connection[Any]
@@ -134,6 +136,23 @@ def test_of_two_operators_one_is_refused(servers: Servers, settlements: Settleme
     assert "refused" in done
     [row] = sql("SELECT state::text, dismissed_by, accepted_by FROM settlement_files")
     assert tuple(row) == (("dismissed", "ada", None) if "dismiss" in done else ("entered", None, "ada"))
+
+
+@pytest.mark.parametrize("does", [dismiss, hold_again])
+def test_it_waits_for_whoever_changes_settled_money(
+    servers: Servers, settlements: Settlements, sql: Sql, does: Any
+) -> None:
+    file = _held(settlements)
+    if does is hold_again:
+        dismiss(settlements, file, operator="ada", why="seen")
+    with connect(servers) as other, ThreadPoolExecutor(1) as pool:
+        with other.transaction():
+            other.execute("LOCK TABLE settlement_accounts IN SHARE ROW EXCLUSIVE MODE")
+            acting = pool.submit(does, settlements, file, operator="ada", why="seen")
+            eventually(lambda: sql(WAITS))
+            assert not acting.done()
+        acting.result(30)
+    assert _files(sql) == ["dismissed" if does is dismiss else "held"]
 
 
 def test_one_that_contradicts_itself_and_that_nobody_can_accept_is_dismissed(
