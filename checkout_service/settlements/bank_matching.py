@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -18,6 +18,9 @@ import psycopg
 from checkout_service.settlement_words import MatchState
 from checkout_service.settlements import bank_queries as queries
 from checkout_service.settlements.bank_references import Link, find_entries_naming, find_links
+
+PIECE: Final = 20_000
+"""Entries for which payouts of their amount are looked for at a time: a row of each is in memory meanwhile."""
 
 
 class _Row(NamedTuple):
@@ -128,8 +131,12 @@ def _propose(connection: psycopg.Connection[Any], scope: _Scope, decided: set[UU
     for link in links:
         named[link.entry_id] = named.get(link.entry_id, 0) + 1
     free = (scope.entries | near) - decided - linked
-    rows = _rows(connection, queries.BY_AMOUNT, entries=list(free), named=list(named), counts=list(named.values()))
-    _write(connection, rows, free, of=(MatchState.PROPOSED, MatchState.NOT_OURS))
+    # What comes of one entry here does not depend on another: payouts were added up before.
+    every = list(free)
+    for start in range(0, len(every), PIECE):
+        entries = every[start : start + PIECE]
+        rows = _rows(connection, queries.BY_AMOUNT, entries=entries, named=list(named), counts=list(named.values()))
+        _write(connection, rows, entries, of=(MatchState.PROPOSED, MatchState.NOT_OURS))
 
 
 def _ids(connection: psycopg.Connection[Any], query: str, **known: list[UUID]) -> set[UUID]:

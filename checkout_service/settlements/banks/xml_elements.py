@@ -218,6 +218,8 @@ class _Reading:
         if not self._open or self._passed_over:
             return
         element = self._open[-1]
+        if not element.pieces and text.isspace():
+            return  # before a text, or between children: a document of many indented parts has much of it
         element.size += len(text)
         if element.size > _LONGEST_TEXT:
             raise UnreadableReportError("a text is too long", line=self.parser.CurrentLineNumber)

@@ -71,6 +71,11 @@ def test_a_long_text_is_refused(piece: str) -> None:
         read(PLAIN.replace("HERE", piece * 70_000))
 
 
+def test_blanks_between_many_indented_parts_are_no_long_text() -> None:
+    many = booked("5", details=("\n" + " " * 40 + detail(text="x")) * 2000)
+    assert len(read(document(statement(balance("OPBD", "0"), balance("CLBD", "5"), many)))[1]) == 1
+
+
 def test_so_are_too_many_elements_in_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xml_elements, "_MOST_ELEMENTS", 1000)
     many = booked("5", details=detail(text="x") * 2000)
