@@ -113,6 +113,19 @@ def test_behind_a_frozen_server_nobody_waits_twice_and_then_nobody_at_all(
     assert front.committer._places == 0
 
 
+def test_nothing_is_left_while_the_database_is_tried_again(
+    front: Front, own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is left then would wait for the trial, which may take its time; all others fail at once."""
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")):
+        with monkeypatch.context() as patch:
+            patch.setattr(front.app.extensions["database_breaker"], "_open_until", monotonic() + 3600)
+            sent = front.send(b"{}")
+            assert sent.is_answered
+            assert sent.status == 503
+        assert not front.committer._thread._has_begun
+
+
 def test_who_waits_is_refused_in_time_whatever_the_committing_thread_does(
     front: Front, own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
