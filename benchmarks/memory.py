@@ -81,12 +81,12 @@ def measure(build: Build, *, quick: bool, is_together: bool = False) -> list[Loo
 
 
 def _total(report: Report, figure: str, found: Look, before: Look, target: str) -> None:
-    ours, theirs = _sum(found), _sum(before)
+    ours, theirs = _added(found), _added(before)
     ratio = ours / theirs if theirs else None
     report.add(figure, _shown(ours), floor=_shown(theirs) if theirs else "", ratio=ratio, target=target)
 
 
-def _sum(found: Look) -> int:
+def _added(found: Look) -> int:
     return sum(bytes_ for name, bytes_ in found.items() if name not in SERVERS)
 
 
