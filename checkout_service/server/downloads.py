@@ -75,7 +75,7 @@ def csv_stream(pages: Generator[bytes], *, name: str, caller: str | UUID) -> Res
     What fails after the first page ends the file without that row. Raises TooManyAtOnce and DatabaseUnavailableError.
     """
     if request.method == "HEAD":
-        return Response(headers=_headers(name), content_type=_KIND)
+        return Finished(headers=_headers(name), content_type=_KIND)  # without a length, as GET's is
     with ExitStack() as places_taken:
         try:
             places_taken.enter_context(places().taken({"streams": AT_ONCE, f"exports of {caller}": 1}))

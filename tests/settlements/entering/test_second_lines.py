@@ -61,15 +61,16 @@ def test_a_match_that_a_person_made_stays_and_no_other_takes_its_place(settlemen
 
 
 def test_no_piece_reads_a_table_whole(settlements: Settlements, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matching, "PIECE", 50)
+    monkeypatch.setattr(matching, "PIECE", 20)
     seed(sql, 1000)
     enter(settlements, report_of(1000), provider="stripe", account="")
     before = scans(settlements)
 
     enter(settlements, second_report_of(1000), provider="stripe", account="")
 
-    # A rule over the whole file may; there are 20 pieces, with several statements each.
-    assert all(after - scans_before < 10 for after, scans_before in zip(scans(settlements), before, strict=True))
+    # A rule over the whole file may, and what other connections did a moment ago is counted late. There are 50 pieces.
+    read = [after - scans_before for after, scans_before in zip(scans(settlements), before, strict=True)]
+    assert max(read) < 40, read
 
 
 def scans(settlements: Settlements) -> list[int]:

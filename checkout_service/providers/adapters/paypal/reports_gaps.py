@@ -49,11 +49,11 @@ def gaps_of(rows: Sequence[Moved]) -> int:
     """How many gaps the rows of a currency have, as they are listed, where rows without a balance explain not each."""
     gaps = _Gaps(rows)
     if gaps.number == 0:
-        return 0 if gaps.is_one_way(rows) or gaps.is_round(rows) else 1
+        return 0 if gaps.is_one_way() or gaps.is_round(rows) else 1
     closed = _Gaps(rows)
     closed.close_where_they_are(rows)
     found = min(closed, gaps, key=lambda each: each.number)
-    return 0 if found.are_explained_elsewhere() else found.number
+    return 0 if found.are_explained_elsewhere() else max(1, found.number)
 
 
 class _Gaps:
@@ -69,29 +69,29 @@ class _Gaps:
         self._ends = afters - befores
         self._rows = Counter(row.net for row in rows if row.after is None and row.net)
         self._steps = 0
+        known = [row for row in rows if row.after is not None]
+        begun, updated = [row.begun for row in known], [row.updated for row in known]
+        self._firsts = {row.before for row in known if row.begun == min(begun) or row.updated == min(updated)}
+        self._lasts = {row.after for row in known if row.begun == max(begun) or row.updated == max(updated)}
 
     @property
     def number(self) -> int:
         """How many gaps there are."""
         return max(0, self._beginnings.total() - 1)
 
-    def is_one_way(self, rows: Sequence[Moved]) -> bool:
+    def is_one_way(self) -> bool:
         """Whether what has no gap begins with a row that may be the first, or ends with one that may be the last.
 
         Where all came back to the same balance, a gap in the middle leaves a way that neither begins nor ends there.
+        """
+        return self._beginnings.total() == 0 or any(self._is_way_from(each) for each in +self._beginnings)
+
+    def _is_way_from(self, beginning: Decimal) -> bool:
+        """Whether this may be the beginning of all, or the end that is left may be that of all.
+
         One of the two is taken for proof: a row that began early may have moved the balance late.
         """
-        known = [row for row in rows if row.after is not None]
-        if self._beginnings.total() == 0:
-            return True
-        for times in ([row.begun for row in known], [row.updated for row in known]):
-            first, last = min(times), max(times)
-            for row, time in zip(known, times, strict=True):
-                if time == first and self._beginnings[row.before] > 0:
-                    return True
-                if time == last and row.after is not None and self._ends[row.after] > 0:
-                    return True
-        return False
+        return beginning in self._firsts or any(end in self._lasts for end in +self._ends)
 
     def is_round(self, rows: Sequence[Moved]) -> bool:
         """Whether rows that tell no balance lead from its only end to its only beginning."""
@@ -127,20 +127,27 @@ class _Gaps:
         """Whether there is none, or each is explained by other rows."""
         if self.number > min(self._rows.total(), MOST_ELSEWHERE):
             return False
-        return self._explained(sorted(self._beginnings.elements()), is_first_known=False)
+        beginnings = sorted(self._beginnings.elements())
+        return not beginnings or self._explained(beginnings, first=None)
 
-    def _explained(self, beginnings: Sequence[Decimal], *, is_first_known: bool) -> bool:
-        """Whether what leads to each of them is found; the first of all is led to by nothing."""
-        if len(beginnings) <= (0 if is_first_known else 1):
-            return True
+    def _explained(self, beginnings: Sequence[Decimal], *, first: Decimal | None) -> bool:
+        """Whether what leads to each of them is found, but to the first of all: to that one nothing does.
+
+        Many rows explain nearly any sum, and so a way from the end of all to its beginning; then it is a gap in the
+        middle that is taken for both, and no times say so.
+        """
+        if not beginnings:
+            return first is not None and self._is_way_from(first)
+        if len(beginnings) == 1 and first is None:
+            return self._is_way_from(beginnings[0])
         for end, nets in self._ways_to(beginnings[0]):
             self._take(end, nets, 1)
-            if self._explained(beginnings[1:], is_first_known=is_first_known):
+            if self._explained(beginnings[1:], first=first):
                 return True
             self._take(end, nets, -1)
             if self._steps > MOST_STEPS:
                 return False
-        return not is_first_known and self._explained(beginnings[1:], is_first_known=True)
+        return first is None and self._explained(beginnings[1:], first=beginnings[0])
 
     def _ways_to(self, beginning: Decimal) -> Iterator[tuple[Decimal, Sequence[Decimal]]]:
         """Ends, and rows that lead from there to this beginning, as few as do it first."""
