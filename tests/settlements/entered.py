@@ -101,6 +101,7 @@ class Books:
 def books_of(servers: Servers) -> Iterator[Books]:
     """The books, by the role of settlements."""
     address = servers.superuser_url.replace("postgresql+psycopg://", "postgresql://")
-    with psycopg.connect(address, autocommit=True) as connection:
+    # One that hangs says where, and holds back no other test.
+    with psycopg.connect(address, autocommit=True, options="-c statement_timeout=60s") as connection:
         connection.execute("SET ROLE checkout_settlements")
         yield Books(connection)

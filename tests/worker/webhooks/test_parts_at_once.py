@@ -192,11 +192,18 @@ def test_of_several_bounds_none_is_left_on_the_parts(shop: Shop) -> None:
 def test_of_two_operators_the_second_is_refused_and_leaves_the_first_ones_bound(shop: Shop) -> None:
     results: list[Result] = []
     first = Thread(target=lambda: results.append(shop.run("partition")))
-    with held(shop.url, "webhook_deliveries") as reader:
+    read = "SELECT FROM webhook_deliveries LIMIT 1"
+    with held(shop.url, "webhook_deliveries") as one, connected(shop) as another:
         first.start()
+        reader, other = one, another
         while not bounds(shop.sql) and first.is_alive():
-            reader.rollback()  # let the bound in, and hold what comes behind it
-            reader.execute("SELECT FROM webhook_deliveries LIMIT 1")
+            # The bound is let in, with the other one behind it in the queue: so what comes after it is held for sure.
+            behind = Thread(target=other.execute, args=(read,))
+            behind.start()
+            behind.join(0.1)
+            reader.rollback()
+            behind.join()
+            reader, other = other, reader
         bound = bounds(shop.sql)
         second = shop.run("partition")
         assert second.exit_code == 1
