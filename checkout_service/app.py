@@ -55,7 +55,7 @@ from checkout_service.publishing.publisher import connect_queue
 from checkout_service.publishing.wake_up import connect_notifier
 from checkout_service.rates.limits import connect_rate_limits
 from checkout_service.refunds import routes as refunds
-from checkout_service.server import bodies
+from checkout_service.server import bodies, late_answers
 from checkout_service.server.cors import connect_cors
 from checkout_service.server.places import connect_places
 from checkout_service.settings.values import WebSettings
@@ -118,6 +118,7 @@ def create_app(settings: WebSettings) -> Flask:
     connect_changes(app)
     events.connect_events(app)
     request_log.init_app(app)
+    late_answers.init_app(app)
     heads.init_app(app)
     compressing.init_app(app)
     bodies.init_app(app)

@@ -105,11 +105,7 @@ class WsgiAdapter:
         self._body_reader = body_reader
         self._compressor = Compressor()
         self._polls = LongPolls(looks, slots=slots, most=most_polls, ended=self, ends=ends) if looks else None
-        common = _ENVIRON | {
-            "wsgi.errors": sys.stderr,
-            long_polls.ENVIRON_KEY: self._polls,
-            late_answers.ENVIRON_KEY: True,
-        }
+        common = _ENVIRON | {"wsgi.errors": sys.stderr, long_polls.ENVIRON_KEY: self._polls}
         self._environs = [common | {ENVIRON_KEY: slots.share(kind)} for kind in Kind]
         self._ends = ends
 
@@ -118,6 +114,7 @@ class WsgiAdapter:
         start_again()  # this child's guards may have found the system without threads, and nobody wakes them
         kind = kind_of(scope["PATH_INFO"], scope["QUERY_STRING"])
         environ: dict[str, Any] = self._environs[kind] | scope
+        late_answers.offer(environ)
         way_back = self._way_back(client, environ)
         if kind is Kind.PROBE and self._answer_probe(way_back, environ, arrived):
             return
@@ -240,10 +237,10 @@ class WsgiAdapter:
         work.begin(answer)
         return True
 
-    def _serve_again(self, client: Announcing, environ: dict[str, Any], held: int) -> None:
+    def _serve_again(self, client: Announcing, environ: dict[str, Any]) -> None:
         """Have the app make the answer that its view has left, since the work failed."""
         environ["wsgi.input"] = BytesIO()
-        self._serve(client, environ, held, perf_counter())
+        self._serve(self._way_back(client.inner, environ), environ, 0, perf_counter())
 
     def _send_whole(self, client: Announcing, environ: dict[str, Any], arrived: float, answer: Answer) -> None:
         status, headers, whole = answer

@@ -114,12 +114,13 @@ class Committer:
             return None
         if not (self._thread.start() and self._clock.start()):
             return None
+        left = LeftWebhook(self, webhook, request_id, shown)  # before it has a place: what raises here keeps none
         with self._lock:
             if self._places >= MOST or self._bytes + webhook.size > MOST_BYTES:
                 return None
             self._places += 1
             self._bytes += webhook.size
-        return LeftWebhook(self, webhook, request_id, shown)
+        return left
 
     def put(self, left: LeftWebhook) -> None:
         """Have it committed and answered. It has a place."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -32,6 +32,9 @@ _insert_each = Statement(
     named=False,
 )
 
+_BESIDE: Final = 128
+"""Bytes for what is not counted of a webhook: its provider's name, its trace and four lengths."""
+
 
 class NewWebhook(NamedTuple):
     """A webhook as it came: what its row is made of."""
@@ -44,8 +47,8 @@ class NewWebhook(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes that it takes, and a little more: hardly any character of a header takes two."""
-        return len(self.body) + len(self.headers)
+        """Bytes that it takes of a statement, and a little more. The server hands on no header beyond ASCII."""
+        return len(self.body) + len(self.headers) + _BESIDE
 
 
 def new_webhook(*, provider: str, headers: dict[str, Any], body: bytes) -> NewWebhook:

@@ -47,7 +47,6 @@ def receive_webhook(provider: str) -> Response:
     Where others are committed at this moment, it is left to be committed with those that come meanwhile.
     """
     environ = request.environ
-    late_answers.raise_failure(environ)
     spec = provider_specs().get(provider)
     if spec is None or (current_app.extensions["settings"].production and not spec.account.production):
         raise NotFound(f"There is no webhook receiver for a provider {provider!r}.")
@@ -62,7 +61,7 @@ def receive_webhook(provider: str) -> Response:
     if late_answers.is_possible(environ):
         left = committer.admit(webhook, request_id(), partial(_shown, acknowledgement))
         if left is not None:
-            return late_answers.leave(_answer(acknowledgement, _NO_ID), left)
+            return late_answers.leave(left, partial(_answer, acknowledgement, _NO_ID))
     delivery_id = committer.insert(webhook)
     notifier().notify(delivery_id, request_id())
     return _answer(acknowledgement, delivery_id)

@@ -79,9 +79,9 @@ class Front:
             ends=lambda: self.has_begun_to_end,
         )
 
-    def send(self, body: bytes, *, provider: str = "mock", **environ: str) -> Sent:
+    def send(self, body: bytes, *, provider: str = "mock", by: type[Sent] = Sent, **environ: str) -> Sent:
         """Send one in this thread; it returns once the adapter does, which may be before the answer."""
-        sent = Sent(body)
+        sent = by(body)
         scope = {
             "REQUEST_METHOD": "POST",
             "PATH_INFO": f"/api/payments/webhook/{provider}",
