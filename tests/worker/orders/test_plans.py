@@ -62,7 +62,8 @@ def test_order_is_made_without_a_look_at_payments_that_others_have_open(servers:
 
 MIGRATION = runpy.run_path(str(MIGRATIONS / "versions" / "0038_plans_of_one_payment.py"))
 
-PAY = """INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, currency, amount_presumed)
+PAY = """INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, currency,
+        amount_presumed)
     SELECT id, provider, '', 'started', now(), currency, amount FROM payments WHERE id = '{0}'"""
 FOLD = "SELECT FROM payments_fold(ARRAY['{0}'::uuid], {1}, NULL, NULL)"
 
