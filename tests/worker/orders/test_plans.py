@@ -123,8 +123,8 @@ def test_the_functions_of_before_write_the_same_rows(sql: Sql, superuser: Engine
 
     assert is_changed == 0, "else the same is compared with itself"
     assert now == then
-    asked = "".join(now[0])
-    assert [str(each.payment) in asked for each in (failed, under_way, canceled, before, other)] == [
+    requests = "".join(now[0])
+    assert [str(each.payment) in requests for each in (failed, under_way, canceled, before, other)] == [
         *(True, False, False, False, False)
     ]
     assert "'sold'" in "".join(now[1])
