@@ -55,25 +55,28 @@ EXCEPTION WHEN lock_not_available OR deadlock_detected OR undefined_table THEN
 END
 $$;
 
--- Takes the oldest part that is over and has no more than 300 rows that are not final out of the table, moves those to the part of
--- no day and drops it. Everybody waits for the table's lock meanwhile, some milliseconds, so it is taken at a moment at which nobody
--- has it, or not at all: nobody queues up behind us. A table that has no such moment is waited for, for 20 ms, if that is_patient and
--- the part has been over for a day. Returns the part's name and what moved; none where no part is over, 'locked' where somebody has
--- it, 'kept' where each has more such rows.
+-- Takes the oldest part that is over and has no more than 300 rows that are not final, or 4 MiB of them, out of the table, moves
+-- those to the part of no day and drops it. Everybody waits for the table's lock meanwhile, some milliseconds, so it is taken at a
+-- moment at which nobody has it, or not at all: nobody queues up behind us. A table that has no such moment is waited for, for
+-- 20 ms, if that is_patient and the part has been over for a day. Returns the part's name and what moved; none where no part is
+-- over, 'locked' where somebody has it, 'kept' where each has more such rows.
 CREATE FUNCTION webhooks_detach_part(keep interval, is_patient boolean, OUT part text, OUT moved integer)
 LANGUAGE plpgsql STRICT SECURITY DEFINER SET lock_timeout = '20ms' SET enable_seqscan = off AS $$
 DECLARE
     most CONSTANT integer := 300;
+    most_bytes CONSTANT bigint := 4 * 1024 * 1024;
     unfinished CONSTANT text := 'state IN (''received'', ''parked'') OR state = ''rejected''';
     over record;
+    has_many boolean;
 BEGIN
     moved := 0;
     LOCK TABLE prune_marks IN SHARE UPDATE EXCLUSIVE MODE;
     FOR over IN SELECT * FROM webhooks_parts_over(keep) LOOP
         part := 'kept';
-        EXECUTE format('SELECT count(*) FROM (SELECT FROM %I WHERE %s LIMIT %s) AS each', over.name, unfinished, most + 1)
-            INTO moved;
-        CONTINUE WHEN moved > most;
+        EXECUTE format('SELECT count(*) > %s OR coalesce(sum(octet_length(body)), 0) > %s
+            FROM (SELECT body FROM %I WHERE %s LIMIT %s) AS each', most, most_bytes, over.name, unfinished, most + 1)
+            INTO has_many;
+        CONTINUE WHEN has_many;
         IF is_patient AND over.to_id <= uuidv7(-greatest(keep, interval '1 day') - interval '1 day') THEN
             LOCK TABLE ONLY webhook_deliveries IN ACCESS EXCLUSIVE MODE;
         ELSE
@@ -87,7 +90,6 @@ BEGIN
         part := over.name;
         RETURN;
     END LOOP;
-    moved := 0;
 EXCEPTION WHEN lock_not_available OR deadlock_detected OR undefined_table THEN
     part := 'locked';
     moved := 0;

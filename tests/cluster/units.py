@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 HARDENING: Final = frozenset(
-    ("NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome", "OOMScoreAdjust", "LimitNOFILE")
+    ("NoNewPrivileges", "PrivateTmp", "ProtectSystem", "ProtectHome", "OOMScoreAdjust", "OOMPolicy", "LimitNOFILE")
 )
 """What keeps a process from others of its host. Nothing here depends on it, and it is left out."""
 

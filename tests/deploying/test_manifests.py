@@ -59,6 +59,8 @@ def test_one_parent_takes_the_place_of_its_processes_and_gives_each_the_time_tha
         # Later ones of the same name are read alone: this is the last line that says after whom.
         assert unit["Conflicts"] == unit["After"] == " ".join(f"checkout-{name}.service" for name in names)
         assert {name: ENDS_WITHIN[name] for name in names} == {name: NEEDED[name] for name in names}
+        (service,) = [_unit(unit)["Service"] for unit in UNITS if _process(unit) == parent]
+        assert service["OOMPolicy"] == "continue", "the parent starts it again, and the others go on"
         # It kills late ones before systemd kills it, and says so.
         assert (
             max(ENDS_WITHIN[name] + LEEWAY for name in names)

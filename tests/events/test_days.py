@@ -318,6 +318,37 @@ def test_what_endpoints_lose_is_written_later_while_somebody_has_one_of_them(
     assert about(sql, slow)[:1] == about(sql, held)[:1] == [("lost", 1, 1)]
 
 
+@pytest.mark.usefixtures("made")
+def test_no_event_goes_before_endpoints_heard_that_they_lose_it(
+    sql: Sql, superuser: Engine, make_worker: MakeWorker
+) -> None:
+    """A sender passes over an event that is gone, and the endpoint's place with it: nobody would know."""
+    make_day(sql, 5)
+    enter(sql, 5, 1)
+    enter(sql, 0, 2)
+    stray = sql(
+        "INSERT INTO events_of_no_day SELECT uuidv7(interval '-9 days') AS id, type, object_type, object_id, version, "
+        "lane, body FROM events LIMIT 1 RETURNING id"
+    )[0].id
+    slow = endpoint(sql, 0)
+    with (
+        make_worker(event_log_retention=timedelta(days=2)).app_context(),
+        superuser.execution_options(isolation_level="READ COMMITTED").connect() as sender,
+    ):
+        sender.execute(text("SELECT FROM webhook_endpoints FOR NO KEY UPDATE"))
+        turn_days()
+
+        for table in ("events", "event_numbers"):
+            assert named(table, 5)[0] in partitions(sql, table)
+        assert named("event_attempts", 5)[0] not in partitions(sql, "event_attempts")
+        assert len(sql("SELECT FROM events WHERE id = :id", id=stray)) == 1
+        sender.rollback()
+        turn_days()
+    assert about(sql, slow)[:1] == [("lost", 1, 1)]
+    assert named("events", 5)[0] not in partitions(sql, "events")
+    assert sql("SELECT FROM events WHERE id = :id", id=stray) == []
+
+
 @pytest.mark.usefixtures("worker", "made")
 def test_what_deleted_endpoints_left_goes_in_bounded_steps(sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
     gone, kept = endpoint(sql, 0), endpoint(sql, 0)

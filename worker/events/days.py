@@ -57,9 +57,10 @@ def turn_days() -> str:
         ((made, left_out),) = execute(_make, {"ahead": AHEAD})
         if left_out:
             log.warning("event_days_not_made", days=left_out)
-        _outgrow_endpoints(keep)
+        is_outgrown = _outgrow_endpoints(keep)
         dropped = _drop_days(keep)
-        execute(_sweep, {"keep": keep, "most": STRAYS})
+        if is_outgrown:
+            execute(_sweep, {"keep": keep, "most": STRAYS})
         for _ in range(SWEPT):
             ((gone,),) = execute(_sweep_deleted, {"most": STRAYS})
             if gone < STRAYS:
@@ -89,13 +90,14 @@ def _drop_days(keep: int) -> list[str]:
     return dropped
 
 
-def _outgrow_endpoints(keep: int) -> None:
-    """Where a sender has endpoints for too long it is done by a later run, and no number goes before."""
+def _outgrow_endpoints(keep: int) -> bool:
+    """Whether it is done. Where a sender has endpoints for too long a later run does it, and nothing goes before."""
     try:
         ((_, lost, lagging),) = execute(_outgrow, {"keep": keep})
     except DatabaseLockedError:
         log.info("endpoints_locked")
-        return
+        return False
     if lost or lagging:
         log.warning("event_log_outgrew_endpoints", lost=lost, lagging=lagging)
         sequence_events()
+    return True

@@ -6,7 +6,7 @@ still are as the claim left them, so a worker that slept through its lease write
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -145,6 +145,16 @@ def with_bodies(webhooks: Sequence[ClaimedWebhook]) -> list[ClaimedWebhook]:
         for webhook in webhooks
         if not webhook.large or webhook.id in bodies
     ]
+
+
+def chunk_of(webhooks: Sequence[ClaimedWebhook], most: int) -> Iterator[ClaimedWebhook]:
+    """The first webhooks, as many fit into so many bytes, which are in the memory at once; never none."""
+    size = 0
+    for webhook in webhooks:
+        if size and size + webhook.size > most:
+            return
+        size += webhook.size
+        yield webhook
 
 
 def release(webhooks: Sequence[ClaimedWebhook]) -> None:

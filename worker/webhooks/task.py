@@ -6,7 +6,7 @@ webhook in a final state is replayed. The message may also name a command that r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Final
@@ -27,7 +27,7 @@ from checkout_service.tasks import TaskName
 from worker.backoff import describe
 from worker.transitions.recording import record
 from worker.webhooks import spans
-from worker.webhooks.claims import ClaimedWebhook, Result, claim, release, settle, with_bodies
+from worker.webhooks.claims import ClaimedWebhook, Result, chunk_of, claim, release, settle, with_bodies
 from worker.webhooks.counting import count_dropped, counted
 from worker.webhooks.memory import remember_settled, still_settled
 from worker.webhooks.parsing import read_webhooks
@@ -101,8 +101,7 @@ def process(delivery_id: str) -> str:
         if is_mine and key is not None and webhooks[0].replay_of is None:
             close_unneeded(own, key=key)
         if is_mine and webhooks[0].tried_before:
-            alone = webhooks[0]
-            return _process_alone(alone) if alone.replay_of is None else _replay_one(alone, alone.replay_of, until)
+            return _process_own(webhooks[0], until, is_wake_up=key is None)
         count = _process_waiting(webhooks, until)
         if not is_mine and replays_many(own):
             return f"{count} webhooks, and {_replay_many(own, until)} replayed"
@@ -163,7 +162,30 @@ def _replay_one(webhook: ClaimedWebhook, command_id: UUID, until: float) -> str:
         # Where the database is gone by now, commands.run closes the run. A webhook that failed must still be a FAILURE.
         with suppress(DatabaseUnavailableError):
             finish([command_id])
-    return f"{state}; then {_process_waiting(claim(None) if monotonic() < until else [], until)} webhooks"
+    return f"{state}; then {_process_rest(webhook, until)} webhooks"
+
+
+def _process_own(webhook: ClaimedWebhook, until: float, *, is_wake_up: bool) -> str:
+    """Process one that was tried before, by itself; of a wake-up then those that wait: they sent none of their own."""
+    try:
+        if webhook.replay_of is not None:
+            return _replay_one(webhook, webhook.replay_of, until)
+        state = _process_alone(webhook)
+    except WebhookFailedError:
+        if is_wake_up:
+            # Where the database is gone by now, the sweep sees to them. It must still be a FAILURE.
+            with suppress(DatabaseUnavailableError):
+                _process_rest(webhook, until)
+        raise
+    return f"{state}; then {_process_rest(webhook, until)} webhooks" if is_wake_up else state
+
+
+def _process_rest(webhook: ClaimedWebhook, until: float) -> int:
+    """Process what waits besides this webhook; where no time is left, another task does."""
+    if monotonic() < until:
+        return _process_waiting(claim(None), until)
+    wake_worker(str(webhook.id))
+    return 0
 
 
 def _replay_many(command_id: UUID, until: float) -> int:
@@ -199,7 +221,7 @@ def _process_replays(webhooks: Sequence[ClaimedWebhook]) -> None:
     until = monotonic() + WORK_FOR
     unread = list(webhooks)
     while unread and monotonic() < until:
-        chunk = list(_chunk(unread, REPLAY_CHUNK))
+        chunk = list(chunk_of(unread, REPLAY_CHUNK))
         _conclude(read_webhooks(with_bodies(chunk), look_up_until=monotonic() + REPLAY_LOOK_UP_FOR))
         unread = unread[len(chunk) :]
         if unread and monotonic() < until:
@@ -239,23 +261,13 @@ def _process_set(webhooks: Sequence[ClaimedWebhook], until: float, look_up_until
     count = len(small)
     unread = [webhook for webhook in webhooks if webhook.large]
     while unread and monotonic() < until:
-        chunk = list(_chunk(unread, CHUNK))
+        chunk = list(chunk_of(unread, CHUNK))
         _conclude(read_webhooks(with_bodies(chunk), look_up_until=until))
         count += len(chunk)
         unread = unread[len(chunk) :]
     if unread:
         release(unread)
     return count
-
-
-def _chunk(webhooks: Sequence[ClaimedWebhook], most: int) -> Iterator[ClaimedWebhook]:
-    """The first webhooks, as many as may be in the memory at once; never none."""
-    size = 0
-    for webhook in webhooks:
-        if size and size + webhook.size > most:
-            return
-        size += webhook.size
-        yield webhook
 
 
 def _process_alone(webhook: ClaimedWebhook) -> str:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import runpy
+from typing import Any
+
 import psycopg
+from sqlalchemy import Connection, Engine
 
 from benchmarks import seeds
-from tests.conftest import Servers
+from tests.conftest import Servers, Sql
+from tests.migrations.conftest import MIGRATIONS
+from tests.worker.orders import buying
+from tests.worker.orders.buying import Bought
 
 BEFORE = 400
 """Payments that the statistics know, all of them paid."""
@@ -51,3 +58,77 @@ def test_order_is_made_without_a_look_at_payments_that_others_have_open(servers:
     assert before is not None
     assert read is not None
     assert read[0] - before[0] < OPEN / 4
+
+
+MIGRATION = runpy.run_path(str(MIGRATIONS / "versions" / "0038_plans_of_one_payment.py"))
+
+PAY = """INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, currency,
+        amount_presumed)
+    SELECT id, provider, '', 'started', now(), currency, amount FROM payments WHERE id = '{0}'"""
+FOLD = "SELECT FROM payments_fold(ARRAY['{0}'::uuid], {1}, NULL, NULL)"
+
+WRITTEN = (
+    "SELECT payment_id, requested_by FROM cancel_requests",
+    "SELECT payment_id, listing_id, user_id, qty, reserved, state::text, until IS NULL, instead_of FROM holds",
+    "SELECT listing_id, stock, reserved FROM stock_counters",
+    "SELECT id, generation FROM carts",
+    "SELECT cart_id, listing_id, qty FROM cart_items",
+    "SELECT payment_id, cart_id, generation, status::text FROM orders",
+    "SELECT listing_id, qty, qty_short FROM order_lines",
+)
+
+
+def written(connection: Connection, *statements: str) -> list[list[Any]]:
+    """What these leave behind them, and take back with the transaction."""
+    for statement in statements:
+        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+    return [sorted(map(repr, connection.exec_driver_sql(each))) for each in WRITTEN]
+
+
+def test_the_functions_of_before_write_the_same_rows(sql: Sql, superuser: Engine) -> None:
+    """Other payments of the customer are open, have failed or are under way; others want the same pieces."""
+    pieces = {buying.listing(sql, 4): 2, buying.listing(sql, None): 1, buying.listing(sql, 1): 1}
+    cart = buying.cart(sql, pieces)
+    before = buying.session(sql, cart, pieces, held=False, generation="0")
+    sql("UPDATE carts SET generation = 1")
+    first, second = buying.session(sql, cart, pieces), buying.session(sql, cart, pieces)
+    failed, under_way, canceled = (buying.session(sql, cart, pieces, held=False) for _ in range(3))
+    other = buying.session(sql, buying.cart(sql, pieces), dict.fromkeys(pieces, 1), held=False)
+    with superuser.execution_options(isolation_level="READ COMMITTED").connect() as connection:
+        connection.exec_driver_sql("SET session_replication_role = replica")
+        for each, status, is_under_way in (
+            (failed, "failed", False),
+            (under_way, "failed", True),
+            (canceled, "canceled", False),
+        ):
+            connection.exec_driver_sql(
+                "UPDATE payments SET status = %s, under_way = %s WHERE id = %s", (status, is_under_way, each.payment)
+            )
+        connection.exec_driver_sql("SET session_replication_role = origin")
+        connection.commit()
+
+        steps = [step for each in (second, first, other) for step in paid(each)]
+        steps.insert(2, FOLD.format(first.payment, "'{canceled}'"))
+        now = written(connection, *steps)
+        connection.rollback()
+        back = [
+            MIGRATION["REPLACE"].format(function=function, before=after, after=given)
+            for function, (given, after) in MIGRATION["BY_KEY"].items()
+        ]
+        then = written(connection, *back, f"ALTER FUNCTION {MIGRATION['SETTLE']} RESET plan_cache_mode", *steps)
+        ((is_changed,),) = connection.exec_driver_sql(
+            "SELECT count(*) FROM pg_proc WHERE prosrc ~ 'OFFSET 0\\) AS other|state::text = .held.'"
+        )
+        connection.rollback()
+
+    assert is_changed == 0, "else the same is compared with itself"
+    assert now == then
+    requests = "".join(now[0])
+    assert [str(each.payment) in requests for each in (failed, under_way, canceled, before, other)] == [
+        *(True, False, False, False, False)
+    ]
+    assert "'sold'" in "".join(now[1])
+
+
+def paid(bought: Bought) -> tuple[str, str]:
+    return PAY.format(bought.payment), FOLD.format(bought.payment, "NULL")

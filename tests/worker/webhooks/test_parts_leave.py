@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,9 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from tests.webhook_bodies import insert_payment, post_webhook, state_of, webhook
+from checkout_service.database.engine import transaction
+from checkout_service.delivery_states import DeliveryState
+from tests.webhook_bodies import insert_payment, insert_webhook, post_webhook, state_of, webhook
 from tests.worker.webhooks.parts_shop import (
     Shop,
     held,
@@ -28,7 +30,7 @@ from tests.worker.webhooks.parts_shop import (
     today,
 )
 from worker.webhooks import parts as task
-from worker.webhooks.claims import claim
+from worker.webhooks.claims import Result, claim, settle
 from worker.webhooks.parts import turn_parts
 from worker.webhooks.task import process
 
@@ -127,6 +129,67 @@ def test_a_part_with_much_that_is_not_final_is_not_written_anew(parted: Shop, nu
     assert parted.sql(f"SELECT count(*) AS left FROM webhook_deliveries_{part_before()}")[0].left == number + 1
 
 
+def test_two_that_keep_house_at_once_lose_nothing_and_double_nothing(parted: Shop) -> None:
+    """One of them is of the release before, which does both steps in one."""
+    own = [of_days_ago(parted.sql, 35, state) for state in ("received", "parked", "rejected")]
+    before = rows(parted, *own)
+    with connected(parted) as first, connected(parted) as second:
+        first.execute("SELECT webhooks_empty_part('30 days')")
+        first.execute("SELECT webhooks_empty_part('30 days')")
+        for step in ("empty_part('30 days')", "detach_part('30 days', true)", "drop_part('30 days')"):
+            answer = second.execute(f"SELECT part FROM webhooks_{step}".encode()).fetchall()
+            assert answer == [("locked",)], step
+        second.rollback()
+        first.commit()
+        for _ in range(2):
+            second.execute("SELECT webhooks_drop_part('30 days')")
+            second.commit()
+
+    assert rows(parted, *own) == before
+    assert {part_of(parted.sql, each) for each in own} == {"of_no_day"}
+    assert turn_parts() == "made 0 parts, dropped none"
+
+
+def test_webhook_that_is_claimed_while_its_part_is_emptied_is_applied_once(parted: Shop) -> None:
+    reference = insert_payment(parted.sql)
+    moment = "interval '-35 days'"
+    delivery = insert_webhook(parted.sql, webhook(reference), id=f"uuidv7({moment})")
+    with connected(parted) as session:
+        session.execute("SELECT webhooks_empty_part('30 days')")
+        (answer,) = session.execute("SELECT part, kept FROM webhooks_empty_part('30 days')").fetchall()
+        assert answer == (f"webhook_deliveries_{part_over()}", 1)
+        # The claim waits for the part, and finds the row where it is by then.
+        end = Timer(0.3, session.commit)
+        end.start()
+        process(str(delivery))
+        end.join()
+    (claimed,) = rows(parted, delivery)
+    assert (claimed.state, claimed.attempts) == ("applied", 1)
+
+    again = insert_webhook(parted.sql, webhook(insert_payment(parted.sql)), id=f"uuidv7({moment})")
+    (taken,) = claim(again)
+    assert turn_parts().endswith(f"dropped webhook_deliveries_{part_before()}, webhook_deliveries_{part_over()}")
+    assert part_of(parted.sql, again) == "of_no_day"
+    with transaction() as connection:
+        assert len(settle(connection, [Result(webhook=taken, state=DeliveryState.FAILED)])) == 1
+    assert state_of(parted.sql, again) == "failed"
+
+
+def test_table_of_the_same_name_in_a_session_is_not_what_is_written_back(parted: Shop) -> None:
+    """The function is its owner's, and whoever calls it may have tables of his own."""
+    received = of_days_ago(parted.sql, 35, "received")
+    before = rows(parted, received)
+    with connected(parted) as session:
+        session.execute("CREATE TEMP TABLE webhooks_kept AS SELECT * FROM webhook_deliveries")
+        for _ in range(2):
+            session.execute("SELECT webhooks_empty_part('30 days')")
+        session.execute("DROP TABLE pg_temp.webhooks_kept")
+        session.commit()
+
+    assert rows(parted, received) == before
+    assert len(parted.sql("SELECT FROM webhook_deliveries")) == 3
+
+
 # The second step
 
 
@@ -207,6 +270,24 @@ def test_a_part_with_too_many_pending_ones_stays_small_and_keeps_no_other(parted
     assert len(claim(None)) == 301
     parted.sql(f"UPDATE webhook_deliveries_{part_before()} SET state = 'ignored', next_attempt_at = NULL")
     assert turn_parts() == f"made 0 parts, dropped webhook_deliveries_{part_before()}"
+
+
+@pytest.mark.parametrize(("number", "leaves"), [(16, True), (17, False)])
+def test_no_more_than_4_mib_move_while_everybody_waits_for_the_table(
+    parted: Shop, number: int, *, leaves: bool
+) -> None:
+    """Strangers choose how large a rejected one is, up to 256 KiB."""
+    final = parted.sql("SELECT id FROM webhook_deliveries ORDER BY id LIMIT 1")[0].id
+    parted.sql(
+        f"""INSERT INTO webhook_deliveries (id, provider, state, body)
+        SELECT uuidv7(interval '-50 days'), 'mock', 'rejected', repeat('x', {256 * 1024})::bytea
+        FROM generate_series(1, {number})"""
+    )
+    turn_parts()
+
+    assert (part_before() not in parts(parted.sql)) == leaves
+    assert len(parted.sql("SELECT FROM webhook_deliveries WHERE state = 'rejected'")) == number
+    assert rows(parted, final) == [], "it was emptied of what is final"
 
 
 def test_webhooks_are_taken_and_applied_while_parts_leave(parted: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,9 +15,10 @@ from tests.conftest import Sql
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, webhook
 from tests.worker.conftest import MakeWorker, Messages
 from tests.worker.scripted import ScriptedProvider, event, thin_event
+from tests.worker.webhooks.test_poison import MAX_ATTEMPTS
 from worker.webhooks.claims import ClaimedWebhook, claim
 from worker.webhooks.statements import SET
-from worker.webhooks.task import process
+from worker.webhooks.task import WebhookFailedError, process
 
 
 def wake_up_rings(broker: redis.Redis) -> bool:
@@ -140,6 +142,51 @@ def wake(about: str) -> None:
         process.run(about)
     finally:
         process.pop_request()
+
+
+def tried_meanwhile(sql: Sql, delivery: UUID, attempts: int = 1) -> None:
+    """Another task claimed it and died, so often; its lease is over."""
+    claim(delivery)
+    sql(
+        "UPDATE webhook_deliveries SET attempts = :attempts, next_attempt_at = now() WHERE id = :id",
+        id=delivery,
+        attempts=attempts,
+    )
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(("attempts", "state"), [(1, "applied"), (MAX_ATTEMPTS, "failed")])
+def test_wake_up_for_one_that_was_tried_meanwhile_still_takes_what_waits(
+    sql: Sql, messages: Messages, attempts: int, state: str
+) -> None:
+    """What was filed since the wake-up was sent has none of its own, and would wait for the sweep."""
+    first = insert_webhook(sql, webhook(insert_payment(sql)))
+    wake_worker(str(first))
+    tried_meanwhile(sql, first, attempts)
+    second = insert_webhook(sql, webhook(insert_payment(sql)))
+    wake_worker(str(second))
+    assert messages() == [(str(first),)]
+
+    with pytest.raises(WebhookFailedError) if state == "failed" else nullcontext():
+        wake(str(first))
+
+    assert [state_of(sql, each) for each in (first, second)] == [state, "applied"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_wake_up_whose_time_is_over_after_the_one_that_was_tried_calls_another_task(
+    sql: Sql, messages: Messages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.webhooks.task.WORK_FOR", 0.0)
+    first = insert_webhook(sql, webhook(insert_payment(sql)))
+    tried_meanwhile(sql, first)
+    second = insert_webhook(sql, webhook(insert_payment(sql)))
+
+    wake(str(first))
+
+    assert [state_of(sql, each) for each in (first, second)] == ["applied", "received"]
+    wake(*messages()[-1])
+    assert state_of(sql, second) == "applied"
 
 
 @pytest.mark.usefixtures("worker")
