@@ -23,11 +23,11 @@ class Recorded:
     def __init__(self, number: int) -> None:
         self.trace_id, self.span_id = f"{number:032x}", f"{number:016x}"
         self.context = f"00-{self.trace_id}-{self.span_id}-01"
-        self.said: dict[Attribute, str | int] = {}
+        self.logged: dict[Attribute, str | int] = {}
         self.ended = 0
 
     def set(self, attribute: Attribute, value: str | int) -> None:
-        self.said[attribute] = value
+        self.logged[attribute] = value
 
     def rename(self, name: str) -> None: ...
 
@@ -79,7 +79,7 @@ def test_every_span_ends_once_with_the_answer_and_is_its_rows(
     own = recorder.begun[1:]
     spans = [span for span in own if span is not None]
     assert [span.ended for span in spans] == [1] * 4
-    assert [span.said[Attribute.STATUS_CODE] for span in spans] == statuses[:4]
+    assert [span.logged[Attribute.STATUS_CODE] for span in spans] == statuses[:4]
     contexts = [span and span.context for span in own]
     if ends:
         assert len(found) == 9
