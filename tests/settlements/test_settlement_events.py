@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -288,22 +289,57 @@ def test_no_role_writes_such_an_event_by_itself(books: Books, servers: Servers) 
 def test_many_exceptions_of_one_statement_are_few_events(books: Books, sql: Sql) -> None:
     file, payout = books.file(), books.payout()
     with books.transaction():
-        books.run(
-            """INSERT INTO balance_entries (provider, account, section, entry_ref, kind, provider_type, gross, fee, net,
-                currency, occurred_at, occurred_local, payout_id, payout_ref, about, subject_ref, payment_ref,
-                merchant_ref, description, file_id, line)
-            SELECT 'stripe', '', '', 'txn_' || number, 'unknown', 'new', 1, 0, 1, 'USD', now(), '', %(payout)s, 'po_1',
-                'none', '', '', '', '', %(file)s, number
-            FROM generate_series(1, 20000) AS number RETURNING 1""",
-            file=file,
-            payout=payout,
-        )
-        books.run(
-            "INSERT INTO settlement_matches (provider, account, entry_id, state) "
-            "SELECT provider, account, id, 'unknown_here' FROM balance_entries RETURNING 1"
-        )
+        enter_unknown(books, file, payout, number=20000)
     (event,) = exceptions(sql)
     assert (event.body["count"], event.body["amount"]) == (20000, "20000.00")
+
+
+def enter_unknown(books: Books, file: UUID, payout: UUID, *, number: int) -> None:
+    """So many entries of a type that nobody knows, each with its exception, by two statements."""
+    books.run(
+        """INSERT INTO balance_entries (provider, account, section, entry_ref, kind, provider_type, gross, fee, net,
+            currency, occurred_at, occurred_local, payout_id, payout_ref, about, subject_ref, payment_ref,
+            merchant_ref, description, file_id, line)
+        SELECT 'stripe', '', '', 'txn_' || number, 'unknown', 'new', 1, 0, 1, 'USD', now(), '', %(payout)s, 'po_1',
+            'none', '', '', '', '', %(file)s, number
+        FROM generate_series(1, %(number)s::integer) AS number RETURNING 1""",
+        file=file,
+        payout=payout,
+        number=number,
+    )
+    books.run(
+        "INSERT INTO settlement_matches (provider, account, entry_id, state) "
+        "SELECT provider, account, id, 'unknown_here' FROM balance_entries RETURNING 1"
+    )
+
+
+def test_each_exception_finds_its_entry_by_the_key_after_an_import_that_was_rolled_back(books: Books, sql: Sql) -> None:
+    """Vacuum finds nothing alive then, and the planner believes that it stays so."""
+    file, payout = books.file(), books.payout()
+    with suppress(InterruptedError), books.transaction():
+        enter_unknown(books, file, payout, number=2000)
+        raise InterruptedError
+    sql("VACUUM (TRUNCATE FALSE) balance_entries")
+    sql("VACUUM (TRUNCATE FALSE) settlement_matches")
+    assert sql("SELECT reltuples FROM pg_class WHERE oid = 'balance_entries'::regclass")[0].reltuples == 0
+    before = read_by_key(books)
+
+    with books.transaction():
+        enter_unknown(books, file, payout, number=2000)
+
+    assert [event.body["count"] for event in exceptions(sql)] == [2000]
+    assert read_by_key(books) - before < 20_000  # and not 2,000 for each
+
+
+def read_by_key(books: Books) -> int:
+    """How many rows of the key of entries this connection has read so far."""
+    books.connection.execute("SELECT pg_stat_force_next_flush()")
+    books.connection.execute("SELECT pg_stat_clear_snapshot()")
+    found = books.connection.execute(
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'balance_entries_pkey'"
+    ).fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def test_one_that_was_never_paid_is_not_reported_as_even(books: Books, sql: Sql) -> None:
