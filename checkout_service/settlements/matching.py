@@ -32,6 +32,9 @@ _MATCH_FRESH: Final = f"""
         WHERE known.payment_id = found.payment_id AND known.undone_at IS NULL)
 """
 
+# As versions.py asks of entries.
+_IS_THOUGHT_EMPTY: Final = "SELECT reltuples <= 0 FROM pg_class WHERE oid = 'settlement_matches'::regclass"
+
 _PLANNED: Final = """
     SELECT set_config('enable_seqscan', %(is_any)s, true), set_config('enable_hashjoin', %(is_any)s, true),
         set_config('enable_mergejoin', %(is_any)s, true)
@@ -153,7 +156,9 @@ def match(cursor: psycopg.Cursor[Any], file_id: UUID, *, after: UUID, provider: 
         cursor.execute(OPEN_WITHDRAWN, values)
     payouts.update(row[0] for row in cursor.execute(_BACK, values))
     cursor.execute(_MATCH_FRESH, values)
-    if cursor.rowcount >= PIECE:
+    fresh = cursor.rowcount
+    [[is_thought_empty]] = cursor.execute(_IS_THOUGHT_EMPTY).fetchall()
+    if fresh >= PIECE or is_thought_empty:
         cursor.execute("ANALYZE settlement_matches")
     left = _ids(cursor, _LEFT, values)
     if left or withdrawn:

@@ -13,7 +13,8 @@ from uuid import UUID
 import psycopg
 
 MANY: Final = 10_000
-"""New entries after which the table is looked at anew, however many files brought them; fewer change no plan."""
+"""New entries after which the table is looked at anew, however many files brought them; fewer change no plan, unless
+the planner takes it for empty."""
 
 MANY_PAYOUTS: Final = 1000
 """Payouts of one file after which theirs is."""
@@ -179,9 +180,12 @@ _OF_FRESH: Final = """
 """
 
 
-# What files before this one brought since.
+# What files before this one brought since. After an import that was rolled back vacuum leaves it with pages and no rows,
+# and then each line would be looked for among all.
 _UNSEEN: Final = """
-    SELECT coalesce(sum(n_mod_since_analyze), 0) FROM pg_stat_user_tables WHERE relid = 'balance_entries'::regclass
+    SELECT (SELECT coalesce(sum(n_mod_since_analyze), 0) FROM pg_stat_user_tables
+            WHERE relid = 'balance_entries'::regclass),
+        (SELECT reltuples <= 0 FROM pg_class WHERE oid = 'balance_entries'::regclass)
 """
 
 
@@ -216,8 +220,8 @@ def make_entries(cursor: psycopg.Cursor[Any], file_id: UUID, *, provider: str, r
     new = max(cursor.rowcount, 0)
     cursor.execute(_ACCOUNTS, values)
     cursor.execute(_CLEAR, values)
-    [[before]] = cursor.execute(_UNSEEN).fetchall()
-    if new + before >= MANY:
+    [[before, is_thought_empty]] = cursor.execute(_UNSEEN).fetchall()
+    if new + before >= MANY or is_thought_empty:
         cursor.execute("ANALYZE balance_entries")
     payouts.update(touched, touched_too, _ids(cursor.execute(_OF_FRESH, {"file": file_id, "after": after})))
     if len(payouts) >= MANY_PAYOUTS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -71,6 +72,34 @@ def test_no_piece_reads_a_table_whole(settlements: Settlements, sql: Sql, monkey
     # A rule over the whole file may, and what other connections did a moment ago is counted late. There are 50 pieces.
     read = [after - scans_before for after, scans_before in zip(scans(settlements), before, strict=True)]
     assert max(read) < 40, read
+
+
+def test_an_import_that_was_rolled_back_makes_the_next_one_no_slower(settlements: Settlements, sql: Sql) -> None:
+    """Vacuum finds nothing alive then, and the planner believes that it stays so: it would read all for each line."""
+    seed(sql, 1000)
+    with suppress(InterruptedError), settlements.transaction():
+        enter(settlements, report_of(1000), provider="stripe", account="")
+        raise InterruptedError
+    for table in ("balance_entries", "settlement_matches", "payouts"):
+        sql(f"VACUUM (TRUNCATE FALSE) {table}")
+    before = read_by_indexes(settlements)
+
+    enter(settlements, report_of(1000), provider="stripe", account="")
+    enter(settlements, second_report_of(1000), provider="stripe", account="")
+
+    assert read_by_indexes(settlements) - before < 100_000
+
+
+def read_by_indexes(settlements: Settlements) -> int:
+    """How many rows of the indexes of entries and matches were read so far."""
+    settlements.execute("SELECT pg_stat_force_next_flush()")
+    settlements.execute("SELECT 1")
+    found = settlements.execute(
+        """SELECT sum(idx_tup_read) FROM pg_stat_user_indexes
+        WHERE relname IN ('balance_entries', 'settlement_matches')"""
+    ).fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def scans(settlements: Settlements) -> list[int]:
