@@ -180,8 +180,8 @@ _OF_FRESH: Final = """
 """
 
 
-# What files before this one brought since. After an import that was rolled back vacuum leaves pages and no rows, and then
-# each line would be looked for among all.
+# What files before this one brought since. After an import that was rolled back vacuum leaves pages and no rows,
+# and then each line would be looked for among all.
 _UNSEEN: Final = """
     SELECT (SELECT coalesce(sum(n_mod_since_analyze), 0) FROM pg_stat_user_tables
             WHERE relid = 'balance_entries'::regclass),

@@ -18,7 +18,7 @@ from checkout_service.local.servers import Postgres
 from checkout_service.settings.secret import Secret
 from checkout_service.telemetry.metrics import request_seconds, requests_total, webhook_refused_total
 from checkout_service.webhooks import committing
-from checkout_service.webhooks.operations import insert_webhooks
+from checkout_service.webhooks.operations import NewWebhook, insert_webhooks
 from tests.apps import MakeApp
 from tests.webhooks.front import Front, Sent, some
 
@@ -138,6 +138,12 @@ def test_a_statement_has_bounds_in_rows_and_bytes(
     assert max(map(sum, batches)) <= 4 * 2**20
     assert max(map(sum, batches)) > 3.5 * 2**20
     assert sum(map(len, batches)) >= 438
+
+
+def test_a_webhook_takes_at_least_what_is_sent_of_it() -> None:
+    """PostgreSQL's elements of an array have a length of four bytes each before them."""
+    longest = NewWebhook("p" * 40, '{"a":"b"}', b"body", "0" * 55)
+    assert longest.size >= sum(4 + len(value or "") for value in longest)
 
 
 def test_where_there_is_no_room_each_commits_its_own(

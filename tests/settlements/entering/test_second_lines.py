@@ -48,8 +48,9 @@ def test_a_match_that_a_person_made_stays_and_no_other_takes_its_place(settlemen
     enter(settlements, report_of(3), provider="stripe", account="")
     sql("UPDATE settlement_matches SET undone_at = now(), undone_why = 'tried'")
     sql(
-        """INSERT INTO settlement_matches (provider, account, entry_id, state, made_by, made_why)
-        SELECT provider, account, id, 'not_ours', 'ada', 'of another shop' FROM balance_entries"""
+        """INSERT INTO settlement_matches (provider, account, entry_id, payment_id, state, made_by, made_why)
+        SELECT entry.provider, entry.account, entry.id, known.payment_id, 'not_ours', 'ada', 'of another shop'
+        FROM balance_entries AS entry JOIN settlement_matches AS known ON known.entry_id = entry.id"""
     )
     enter(settlements, second_report_of(3), provider="stripe", account="")
 
