@@ -47,8 +47,10 @@ def offer(content: bytes) -> None:
 
 
 def _offer(answer: Response) -> Response:
+    if answer.status_code not in _VARYING:
+        return answer
     endpoint = request.endpoint
-    if endpoint is None or answer.status_code not in _VARYING or not is_compressed(current_app, endpoint):
+    if endpoint is None or not is_compressed(current_app, endpoint):
         return answer
     varies = answer.headers.get("Vary")
     answer.headers["Vary"] = f"{varies}, {_VARY}" if varies else _VARY

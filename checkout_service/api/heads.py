@@ -37,6 +37,8 @@ API_VERSION: Final = "API-Version"
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
+_WITHOUT_CONTENT: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
 _TAKES_ANY_HEAD: Final = "webhooks.receive_webhook"
 """A provider's webhook is taken whatever conditions a proxy on its way added."""
 
@@ -44,10 +46,7 @@ _TAKES_ANY_HEAD: Final = "webhooks.receive_webhook"
 def init_app(app: Flask) -> None:
     """From here on no such request reaches a view, and no answer is kept by a cache unless it says so."""
     app.before_request(_check)
-    app.after_request(_kept_by_nobody)
-    app.after_request(_without_type)
-    app.after_request(_of_version)
-    app.after_request(_by_both_conditions)  # before those two: what is registered last comes first
+    app.after_request(_finish)
 
 
 def is_unreadable(environ: Mapping[str, Any], header: str) -> bool:
@@ -133,29 +132,18 @@ def _refuse_nul(pairs: list[tuple[str, str]]) -> None:
         raise Invalid(errors=[{"pointer": f"/{name}", "detail": "A text holds no NUL."} for name in shown])
 
 
-def _by_both_conditions(answer: Response) -> Response:
-    """Where If-Match is met, If-None-Match counts as well (RFC 9110, section 13.2.2): Werkzeug leaves it out then."""
-    environ = request.environ
+def _finish(answer: Response) -> Response:
+    """What the head of each answer says, whatever it is."""
+    environ, headers = request.environ, answer.headers
     if answer.status_code == HTTPStatus.OK and "HTTP_IF_MATCH" in environ and "HTTP_IF_NONE_MATCH" in environ:
+        # Where If-Match is met, If-None-Match counts as well (RFC 9110, section 13.2.2): Werkzeug leaves it out then.
         answer.make_conditional({name: value for name, value in environ.items() if name != "HTTP_IF_MATCH"})
-    return answer
-
-
-def _kept_by_nobody(answer: Response) -> Response:
-    """What is said to one caller is private, unless the view says otherwise: none can be forgotten this way."""
-    answer.headers.setdefault("Cache-Control", "no-store")
-    return answer
-
-
-def _of_version(answer: Response) -> Response:
-    """Each answer of the API names the version that it is of, whatever it is."""
-    if is_of_api(request.environ):
-        answer.headers[API_VERSION] = API_VERSIONS.newest
-    return answer
-
-
-def _without_type(answer: Response) -> Response:
-    """What has no content has no type of it; Werkzeug would call it HTML (RFC 9110, section 8.3)."""
-    if answer.status_code in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
-        answer.headers.pop("Content-Type", None)
+    if is_of_api(environ):
+        headers[API_VERSION] = API_VERSIONS.newest
+    if answer.status_code in _WITHOUT_CONTENT:
+        # What has no content has no type of it; Werkzeug would call it HTML (RFC 9110, section 8.3).
+        headers.pop("Content-Type", None)
+    # What is said to one caller is private, unless the view says otherwise: none can be forgotten this way.
+    if not any(name.lower() == "cache-control" for name, _ in headers):
+        headers.add("Cache-Control", "no-store")
     return answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
+from threading import get_ident
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
@@ -77,7 +78,8 @@ class Dated:
     updated_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=text("now()"))
 
 
-db = SQLAlchemy(metadata=Base.metadata)
+# There are no sessions of the ORM: what Flask-SQLAlchemy looks for at the end of each request it finds by the thread.
+db = SQLAlchemy(metadata=Base.metadata, session_options={"scopefunc": get_ident})
 
 
 def connect_database(
@@ -164,9 +166,8 @@ def execute(statement: Statement | Executable, parameters: Mapping[str, Any] | N
 def transaction() -> Iterator[Connection]:
     """One READ COMMITTED transaction: committed when the block ends, rolled back when it raises.
 
-    Ends the thread's read session first, so that a thread never holds two connections. Raises DatabaseUnavailableError.
+    Raises DatabaseUnavailableError.
     """
-    db.session.remove()
     with _available(), _confirmed(), db.engine.connect() as connection:
         connection.execution_options(isolation_level="READ COMMITTED")
         with connection.begin():

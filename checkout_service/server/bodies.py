@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Final
@@ -107,15 +107,22 @@ class BodyReader:
 
     def _read(self, environ: dict[str, Any], most: int, body: BytesIO) -> None:
         """Read up to so many bytes, and mark the request if they are of no use."""
+        reader = _Reader(environ.get("REMOTE_ADDR", ""))
         try:
-            with self._reading(environ.get("REMOTE_ADDR", "")) as reader:
-                while body.tell() < most and (piece := environ["wsgi.input"].read(min(_PIECE, most - body.tell()))):
+            self._begin(reader)
+            try:
+                read, left = environ["wsgi.input"].read, most
+                while left and (piece := read(min(_PIECE, left))):
                     body.write(piece)
+                    left -= len(piece)
                     self._hold(len(piece))
+            finally:
+                with self._lock:
+                    self._readers.remove(reader)
         except _FullError:
             environ[REFUSED_KEY] = environ[CLOSES_KEY] = True
         else:
-            if body.tell() == most and "HTTP_TRANSFER_ENCODING" in environ:
+            if not left and "HTTP_TRANSFER_ENCODING" in environ:
                 environ[CLOSES_KEY] = True  # it is too large, and there may be more of it
             if reader.is_late or body.tell() < _declared(environ):
                 environ[GONE_KEY] = True
@@ -129,18 +136,11 @@ class BodyReader:
                 reader.is_late = True
         return {reader.address for reader in late}
 
-    @contextmanager
-    def _reading(self, address: str) -> Iterator[_Reader]:
-        reader = _Reader(address)
+    def _begin(self, reader: _Reader) -> None:
         with self._lock:
             if len(self._readers) >= self._most_readers or self._bytes >= self._most_bytes:
                 raise _FullError
             self._readers.add(reader)
-        try:
-            yield reader
-        finally:
-            with self._lock:
-                self._readers.remove(reader)
 
     def _hold(self, size: int) -> None:
         with self._lock:

@@ -240,9 +240,16 @@ def count_request(method: str, route: str, status: int, seconds: float | None) -
 
     Clients can invent methods, so all that HTTP does not know share one label.
     """
-    _answers(method if method in _METHODS else "other", route, status).inc()
-    if seconds is not None:
-        _durations(route).observe(seconds)
+    count_requests(method, route, status, 1, () if seconds is None else (seconds,))
+
+
+def count_requests(method: str, route: str, status: int, answers: int, seconds: Sequence[float]) -> None:
+    """The same of so many answers to requests of one kind, with how long those took whose time counts."""
+    _answers(method if method in _METHODS else "other", route, status).inc(answers)
+    if len(seconds) == 1:
+        _durations(route).observe(seconds[0])
+    elif seconds:
+        _observe(_durations(route), seconds)
 
 
 def count_secret(provider: str, place: int, webhooks: int) -> None:

@@ -5,6 +5,8 @@ Flask's requests pass here by ``init_app``. An answer that the server gives by i
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
@@ -78,9 +80,8 @@ def end(environ: dict[str, Any], *, route: str, status: int) -> None:
     method = environ["REQUEST_METHOD"]
     metrics.count_request(method, route, status, None if _WAITED in environ else seconds)
     if route not in QUIET:
-        logs.write_request(
-            method=method, route=route, status=status, seconds=seconds, key_prefix=environ.get(KEY_PREFIX)
-        )
+        line = logs.RequestLine(method, route, status, seconds, logs.request_id(), environ.get(KEY_PREFIX))
+        logs.write_requests((line,))
     tracing.end_request(environ.pop(_SPAN, None), route=route, method=method, status=status)
 
 
@@ -99,6 +100,25 @@ def interrupt(environ: dict[str, Any]) -> Begun:
     if begun is not None:
         tracing.resume_request(None)
     return Begun(method, route, logs.request_id(), environ[_STARTED], environ.get(KEY_PREFIX), begun)
+
+
+def end_together(answered: Iterable[tuple[Begun, int]]) -> None:
+    """Count answers that were postponed, and are given at this moment with these statuses, and write their lines.
+
+    As ``resume`` and ``end`` of each, but for their spans, which nobody has resumed.
+    """
+    now = perf_counter()
+    lines = [
+        logs.RequestLine(begun.method, begun.route, status, now - begun.started, begun.request_id, begun.key_prefix)
+        for begun, status in answered
+    ]
+    seconds = defaultdict[tuple[str, str, int], list[float]](list)
+    for line in lines:
+        seconds[line.method, line.route, line.status].append(line.seconds)
+    for (method, route, status), each in seconds.items():
+        metrics.count_requests(method, route, status, len(each), each)
+    if lines:
+        logs.write_requests(lines)
 
 
 def resume(environ: dict[str, Any], begun: Begun, *, has_waited: bool = True) -> None:
@@ -124,12 +144,12 @@ def _before() -> None:
 
 
 def _after(response: Response) -> Response:
-    rule = request.url_rule
+    rule, environ, status = request.url_rule, request.environ, response.status_code
     # The rule, not the path: ids, and probes for things that do not exist, would make a series each.
     route = rule.rule if rule else "unmatched"
-    if request.environ.get(_POSTPONED) == response.status_code:
-        request.environ[_ROUTE] = route
+    if environ.get(_POSTPONED) == status:
+        environ[_ROUTE] = route
     else:
-        end(request.environ, route=route, status=response.status_code)
+        end(environ, route=route, status=status)
     response.headers[REQUEST_ID] = logs.request_id()
     return response

@@ -23,7 +23,7 @@ from flask import Flask
 from checkout_service.database.engine import LOCK_WITHIN, is_failing
 from checkout_service.database.errors import DatabaseUnavailableError
 from checkout_service.publishing.wake_up import notifier
-from checkout_service.server.late_answers import LateAnswer
+from checkout_service.server.late_answers import LateAnswer, send_together
 from checkout_service.threads import BackgroundThread
 from checkout_service.webhooks.operations import NewWebhook, insert_webhook, insert_webhooks
 
@@ -194,9 +194,8 @@ class Committer:
         """Answer those that are committed. One wake-up is enough: the task that it leads to claims all that wait."""
         notifier().notify(ids[-1], batch[-1].request_id)
         id_of = dict(zip(batch, ids, strict=True))
-        for left in self._claimed(batch):
-            if left.answer is not None:
-                left.answer.send(left.shown(id_of[left]))
+        answered = [(left.answer, left.shown(id_of[left])) for left in self._claimed(batch) if left.answer is not None]
+        send_together(answered)
 
     def _fail(self, batch: Sequence[LeftWebhook], error: BaseException) -> None:
         for left in self._claimed(batch):

@@ -15,7 +15,7 @@ from checkout_service.api.problem_documents import slug_of_answer
 from checkout_service.api.problems import MalformedBody, NotFound, TooLarge
 from checkout_service.api.responses import Finished
 from checkout_service.providers.registry import provider_specs
-from checkout_service.providers.spec import CONTENT_TYPE, WebhookFormat
+from checkout_service.providers.spec import WebhookFormat
 from checkout_service.publishing.wake_up import notifier
 from checkout_service.server import late_answers
 from checkout_service.server.bodies import LARGEST_WEBHOOK, WEBHOOK_PATH, body_as_read
@@ -46,17 +46,17 @@ def receive_webhook(provider: str) -> Response:
 
     Where others are committed at this moment, it is left to be committed with those that come meanwhile.
     """
-    environ = request.environ
+    environ, extensions = request.environ, current_app.extensions
     spec = provider_specs().get(provider)
-    if spec is None or (current_app.extensions["settings"].production and not spec.account.production):
+    if spec is None or (extensions["settings"].production and not spec.account.production):
         raise NotFound(f"There is no webhook receiver for a provider {provider!r}.")
     webhook_format = spec.webhooks
     body = _read_body(environ)
-    _check_kind(webhook_format, body)
-    backpressure: Backpressure = current_app.extensions["backpressure"]
+    _check_kind(webhook_format, body, environ)
+    backpressure: Backpressure = extensions["backpressure"]
     backpressure.check()
     webhook = new_webhook(provider=provider, headers=_kept_headers(webhook_format), body=body)
-    committer: Committer = current_app.extensions["committer"]
+    committer: Committer = extensions["committer"]
     acknowledgement = webhook_format.acknowledgement
     if late_answers.is_possible(environ):
         left = committer.admit(webhook, request_id(), partial(_shown, acknowledgement))
@@ -106,9 +106,9 @@ def _read_stream() -> bytes:
     return request.get_data(cache=False)
 
 
-def _check_kind(webhook_format: WebhookFormat, body: bytes) -> None:
+def _check_kind(webhook_format: WebhookFormat, body: bytes, environ: dict[str, Any]) -> None:
     """Refuse what no provider of this kind sends, so that noise is not kept; says nothing of verification."""
-    kind = webhook_format.kind_of(request.headers.get(CONTENT_TYPE))
+    kind = webhook_format.kind_of(environ.get("CONTENT_TYPE"))
     if kind is None:
         raise MalformedBody("The Content-Type is of no kind of body that this provider sends.")
     if kind == "json" and not is_object(body):
