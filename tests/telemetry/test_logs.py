@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -72,6 +73,21 @@ def test_another_request_id_is_replaced_by_a_fresh_one(customer: Customer, given
     ]
     assert all(len(answer) == 32 and answer.isalnum() for answer in answers)
     assert answers[0] != answers[1]
+
+
+def test_a_fork_draws_ids_of_its_own() -> None:
+    logs.begin(None)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, "".join(logs.begin(None) for _ in range(100)).encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        theirs = pipe.read().decode()
+    os.waitpid(child, 0)
+    ours = [logs.begin(None) for _ in range(100)]
+    assert len(set(ours) | {theirs[at : at + 32] for at in range(0, 3200, 32)}) == 200
 
 
 def test_a_cart_token_is_struck_out_wherever_it_stands() -> None:

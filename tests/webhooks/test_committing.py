@@ -234,6 +234,7 @@ def test_each_has_its_id_its_line_and_its_count(
 ) -> None:
     counted = requests_total.labels("POST", ROUTE, "202")
     before, timed = counted._value.get(), request_seconds.labels(ROUTE)._sum.get()
+    observed = sum(bucket.get() for bucket in request_seconds.labels(ROUTE)._buckets)
     with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
         sent = [front.send(body, HTTP_X_REQUEST_ID=f"their-{number}") for number, body in enumerate(some(5))]
         sleep(0.3)
@@ -249,6 +250,30 @@ def test_each_has_its_id_its_line_and_its_count(
         assert float(line.partition("ms=")[2].split()[0]) >= 300, "how long it took is counted to its end"
     assert counted._value.get() == before + 6
     assert request_seconds.labels(ROUTE)._sum.get() >= timed + 6 * 0.3
+    assert sum(bucket.get() for bucket in request_seconds.labels(ROUTE)._buckets) == observed + 6
+
+
+def test_their_lines_are_written_as_one_piece_before_any_is_answered(
+    front: Front, own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    class Noted(Sent):
+        def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+            seen.append("answer")
+            super().response_bytes(status, headers, body)
+
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
+        sent = [front.send(body, by=Noted) for body in some(5)]
+        monkeypatch.setattr("sys.stderr.write", lambda text: seen.extend(["lines", *text.splitlines()]))
+        end()
+        assert [each.await_answer() for each in sent] == [202] * 5
+    first = seen.index("answer")
+    of_batch = [line for line in seen[:first] if "status=202" in line]
+    assert [line for line in seen[first:] if "status=202" in line] in ([], seen[-1:]), "of the one at work, at most"
+    assert {each.headers["X-Request-Id"] for each in sent} <= {line.partition("request_id=")[2] for line in of_batch}
+    assert seen[:first].count("lines") <= 2
+    assert seen[first:].count("answer") == 5
 
 
 def test_a_refusal_is_flasks_own_to_the_byte_and_is_counted(

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from checkout_service.database import engine
 from checkout_service.local.servers import Postgres
 from checkout_service.server import late_answers
+from checkout_service.telemetry import metrics
 from checkout_service.webhooks import committing, routes
 from checkout_service.webhooks.committing import ANSWERED_WITHIN
 from tests.webhooks.front import Front, Sent, some
@@ -42,6 +43,20 @@ def test_a_way_back_that_raises_keeps_no_other_from_an_answer(front: Front, own_
         sent = [front.send(body) for body in some(5)]
         end()
         assert_each_is_committed([first, *sent], rows)
+    assert_nobody_waits(front)
+
+
+def test_lines_that_cannot_be_written_keep_nobody_from_an_answer(
+    front: Front, own_postgres: Postgres, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    with front.with_another_at_work(superuser(own_postgres)) as end:
+        sent = [front.send(body) for body in some(5)]
+        monkeypatch.setattr(metrics, "count_requests", fails)
+        end()
+        assert_each_is_committed(sent, rows)
     assert_nobody_waits(front)
 
 
