@@ -33,6 +33,9 @@ QUICK: Final = 20_000
 OF_A_PAYOUT: Final = 10_000
 """Lines; a file has as many payouts as it takes."""
 
+BEGAN: Final = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
+"""When the first of the lines took place, in each report of this process: so two reports of the same lines are equal."""
+
 # Triggers and keys are off while rows are made: only what is entered afterwards is measured.
 _SEED: Final = """
     INSERT INTO users (id) VALUES ('00000000-0000-7000-8000-000000000001') ON CONFLICT DO NOTHING;
@@ -140,14 +143,13 @@ def seeded(count: int) -> list[str]:
 def report_of(count: int, *, first: int = 0) -> SettlementReport:
     """A report of captures of 25.00 USD, from ``first`` to ``count``, in payouts of 10,000, as an adapter reads one."""
     made = SettlementReport(form="benchmark", name=f"{count}.csv", lines=iter(()))
-    began = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
     gross, fee = Decimal("25.00"), Decimal("0.65")
     net = gross - fee
 
     def read() -> Iterator[ReportLine]:
         for number in range(first, count):
             payout = f"po_settled_{first}_{number // OF_A_PAYOUT}"
-            moment = began + timedelta(milliseconds=number)
+            moment = BEGAN + timedelta(milliseconds=number)
             yield ReportLine(
                 line=number + 2,
                 account="",
