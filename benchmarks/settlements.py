@@ -34,7 +34,7 @@ OF_A_PAYOUT: Final = 10_000
 """Lines; a file has as many payouts as it takes."""
 
 BEGAN: Final = datetime.now(UTC).replace(microsecond=0) - timedelta(days=2)
-"""When the first of the lines took place, in each report of this process: so two reports of the same lines are equal."""
+"""When the first line took place, in each report of this process: so two reports of the same lines are equal."""
 
 # Triggers and keys are off while rows are made: only what is entered afterwards is measured.
 _SEED: Final = """
