@@ -2,7 +2,8 @@
 
 Who finds nobody else at work commits its webhook itself, as quickly as can be. Whoever comes meanwhile leaves it to the
 one thread that commits, gives its slot back and is answered by that thread. So the busier it is, the more webhooks
-share a statement and a commit.
+share a statement and a commit. Right after a commit that several shared, their senders send their next ones: for a
+moment these are waited for, since one commit more costs each of them more than that moment.
 
 Nobody waits longer for it than for a statement of their own: another thread refuses whoever waits for too long. What
 became of such a webhook may not be known then, as after any statement without an answer. Its provider sends it again.
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
-from threading import Lock
+from threading import Event, Lock
 from time import monotonic
 from typing import Final
 
@@ -42,6 +43,12 @@ MOST_BYTES: Final = 16 * 2**20
 ANSWERED_WITHIN: Final = LOCK_WITHIN / 1000 + 0.1
 """Seconds that a webhook waits to be committed: a little longer than one statement waits for a lock, so that whoever
 waits for one is refused for that."""
+
+BUSY_FOR: Final = 0.005
+"""Seconds after a shared commit within which whoever comes is left to the thread, though nobody is at work."""
+
+GATHERS_FOR: Final = 0.001
+"""Seconds for which the thread waits then, at most, until as many have come as shared the last commit."""
 
 LOOKS_EVERY: Final = 0.05
 """Seconds between two looks for those who have waited for too long."""
@@ -91,6 +98,10 @@ class Committer:
         self._written: Sequence[LeftWebhook] = ()
         """Those of the statement at work."""
         self._rests = self._clock_rests = True
+        self._awaited = 0
+        """How many shared the last commit; while ``_busy_until``, by ``monotonic``, as many are expected again."""
+        self._busy_until = 0.0
+        self._gathered = Event()
         self._thread = BackgroundThread("webhook-commits", self._commits)
         self._clock = BackgroundThread("webhook-deadlines", self._deadlines)
 
@@ -107,10 +118,10 @@ class Committer:
     def admit(self, webhook: NewWebhook, request_id: str, shown: Callable[[str], bytes]) -> LeftWebhook | None:
         """A place for a webhook among those that are committed at once; None: commit it yourself, by ``insert``.
 
-        That is so where nobody else is at work, where there is no room, where the database is tried again, or where the
-        system has no threads to give.
+        That is so where nobody else is at work, or was a moment ago, where there is no room, where the database is
+        tried again, or where the system has no threads to give.
         """
-        if not (self._alone or self._places) or is_failing():
+        if not (self._alone or self._places or monotonic() < self._busy_until) or is_failing():
             return None
         if not (self._thread.start() and self._clock.start()):
             return None
@@ -127,6 +138,8 @@ class Committer:
         with self._lock:
             left.deadline = monotonic() + ANSWERED_WITHIN
             self._waiting.append(left)
+            if len(self._waiting) >= self._awaited:
+                self._gathered.set()
             wakes, self._rests = self._rests, False
             wakes_clock, self._clock_rests = self._clock_rests, False
         if wakes:
@@ -149,10 +162,23 @@ class Committer:
                     # Whatever was raised, nobody else answers them so soon.
                     self._fail(batch, DatabaseUnavailableError("the commit was given up"))
                     self._written = ()
+                self._expect(len(batch))
             yield 0.0 if batch else None
+
+    def _expect(self, count: int) -> None:
+        """So many were answered at this moment."""
+        with self._lock:
+            self._awaited = count
+            self._busy_until = monotonic() + BUSY_FOR if count > 1 else 0.0
+            if len(self._waiting) >= count:
+                self._gathered.set()
+            else:
+                self._gathered.clear()
 
     def _next(self) -> Sequence[LeftWebhook]:
         """The next ones to be committed by one statement; none, and the thread rests."""
+        if self._waiting and monotonic() < self._busy_until:
+            self._gathered.wait(GATHERS_FOR)
         batch = list[LeftWebhook]()
         size = 0
         with self._lock:

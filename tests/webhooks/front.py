@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from io import BytesIO
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import psycopg
@@ -17,7 +17,7 @@ from checkout_service.server.bodies import BodyReader
 from checkout_service.server.readers import Readers
 from checkout_service.server.slots import Slots
 from checkout_service.server.wsgi_adapter import WsgiAdapter
-from checkout_service.webhooks.committing import Committer
+from checkout_service.webhooks.committing import BUSY_FOR, Committer
 
 PATIENCE = 30.0
 
@@ -106,6 +106,7 @@ class Front:
         """
         with closing(psycopg.connect(superuser_url.replace("+psycopg", ""))) as connection:
             connection.execute("LOCK TABLE webhook_deliveries IN ACCESS EXCLUSIVE MODE")
+            sleep(2 * BUSY_FOR)  # until then it would be left to the thread that commits
             first = threading.Thread(target=self.send, args=(b'{"first":1}',))
             first.start()
             until = monotonic() + PATIENCE

@@ -126,6 +126,47 @@ def test_one_that_is_left_alone_is_written_by_the_plain_statement(
     assert batches == []
 
 
+def test_right_after_a_shared_commit_the_next_ones_are_waited_for(
+    front: Front, own_postgres: Postgres, rows: Rows, batches: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committing, "BUSY_FOR", 30)
+    monkeypatch.setattr(committing, "GATHERS_FOR", 30)
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
+        front.send(b'{"n":0}')
+        sleep(0.3)  # it is at work
+        sent = [front.send(body) for body in some(5)]
+        end()
+        assert_each_is_committed(sent, rows)
+    batches.clear()
+
+    again = [front.send(body) for body in some(4, start=100)]
+    sleep(0.3)
+    assert not any(each.is_answered for each in again), "five shared the last one"
+    again.append(front.send(b'{"n":200}'))
+    assert_each_is_committed(again, rows)
+    assert [len(batch) for batch in batches] == [5]
+
+
+def test_who_comes_alone_after_a_shared_commit_waits_for_no_more_than_a_moment(
+    front: Front, own_postgres: Postgres, rows: Rows, batches: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committing, "BUSY_FOR", 30)
+    monkeypatch.setattr(committing, "GATHERS_FOR", 0.05)
+    with front.with_another_at_work(own_postgres.url("postgres", "shop")) as end:
+        front.send(b'{"n":0}')
+        sleep(0.3)
+        sent = [front.send(body) for body in some(5)]
+        end()
+        assert_each_is_committed(sent, rows)
+    batches.clear()
+
+    assert_each_is_committed([front.send(b'{"n":1000}')], rows)
+    assert batches == [], "by the plain statement"
+    monkeypatch.setattr(committing, "GATHERS_FOR", 30)
+    assert_each_is_committed([front.send(b'{"n":1001}')], rows)
+    assert batches == [], "nobody is expected any more, and it is committed at once, by itself"
+
+
 def test_a_statement_has_bounds_in_rows_and_bytes(
     front: Front, own_postgres: Postgres, rows: Rows, batches: list[list[int]]
 ) -> None:
@@ -316,6 +357,7 @@ def test_every_provider_is_answered_in_its_own_words(front: Front, own_postgres:
         end()
         assert (adyen.await_answer(), stripe.await_answer()) == (200, 202)
     alone = front.send(b'{"adyen":1}', provider="adyen", HTTP_X_REQUEST_ID=adyen.headers["X-Request-Id"])
+    assert alone.await_answer() == 200
     assert adyen.answers == alone.answers
     assert adyen.answers[0][2] == b"[accepted]"
     assert len(rows()) == 4
