@@ -11,9 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from contextlib import suppress
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from functools import lru_cache
 from os import urandom
 from typing import Any, Final
@@ -22,7 +20,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from checkout_service.telemetry import tracing
+from checkout_service.telemetry import plain_log, tracing
 from checkout_service.telemetry.optional import COLOURS, show
 
 show(COLOURS)
@@ -55,6 +53,7 @@ def configure(*, production: bool) -> None:
     """Route structlog and the standard library's loggers to standard error; JSON lines in production."""
     global _json_lines  # noqa: PLW0603 (logging is one for the process, as structlog's own configuration is)
     _json_lines = production
+    plain_log.configure(production=production)
     render: Processor
     if production:
         render = structlog.processors.JSONRenderer(serializer=_json)
@@ -118,13 +117,13 @@ def write_request(*, method: str, route: str, status: int, seconds: float, key_p
         "ms": round(seconds * 1000, 2),
         "level": "info",
         "request_id": _request_id.get(),
-        "timestamp": _now(),
+        "timestamp": plain_log.now(),
     }
     if key_prefix is not None:
         line["key_prefix"] = key_prefix
     if tracing.is_on():
         line |= tracing.ids()
-    _write(_render_request(line))
+    plain_log.write(_render_request(line))
 
 
 def request_id() -> str:
@@ -201,12 +200,8 @@ def _add_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 
 def _add_time(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    event["timestamp"] = _now()
+    event["timestamp"] = plain_log.now()
     return event
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _render_request(line: EventDict) -> str:
@@ -225,12 +220,6 @@ def _json(event: EventDict, **_options: Any) -> str:
         return json.dumps(event, default=str)
 
 
-def _write(line: str) -> None:
-    # Nobody may be reading the log any more. That is no reason to refuse a customer.
-    with suppress(OSError, ValueError):
-        sys.stderr.write(line + "\n")
-
-
 class _StandardError:
     """Writes lines to what is standard error at that moment."""
 
@@ -238,7 +227,7 @@ class _StandardError:
         pass
 
     def msg(self, line: str) -> None:
-        _write(line)
+        plain_log.write(line)
 
     debug = info = warning = warn = error = critical = exception = fatal = log = msg
 

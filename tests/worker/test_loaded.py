@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from celery.bin.celery import celery
 
+from checkout_service.local.servers import free_port
 from checkout_service.tasks import TaskName
 from tests.conftest import ROOT
 from worker.command_line import PREFIX, SET_ELSEWHERE, is_alone
@@ -103,6 +104,17 @@ serving.serve("wsgi:app")
 )
 
 
+ABOVE_THE_WEB = (
+    AT_FORK
+    + """
+from checkout_service.server.supervisor import Supervisor
+Supervisor.run = lambda supervisor: print(json.dumps(state())) or 0
+"""
+)
+BY_FILE = "from checkout_service.command_line import serving; serving.serve('wsgi:app')"
+BY_COMMAND = "sys.argv[1:] = ['web']; from checkout_service.command_line import entry; entry.main()"
+
+
 def run(program: str, *arguments: str, **more: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
@@ -142,6 +154,14 @@ def test_the_web_loads_no_tools_that_happen_to_be_installed() -> None:
 
     assert {"httpx", "flask_smorest", "redis"} <= modules
     assert {"pygments", "rich", "yaml", "psutil", "opentelemetry"} & modules == set()
+
+
+@pytest.mark.parametrize("way", [BY_FILE, BY_COMMAND])
+def test_the_process_above_the_webs_master_loads_next_to_nothing(way: str) -> None:
+    modules = {name.partition(".")[0] for name in run(ABOVE_THE_WEB + way, PORT=str(free_port()))["modules"]}
+
+    assert "checkout_service" in modules
+    assert {"structlog", "asyncio", "environs", "marshmallow", "email", "flask", "sqlalchemy"} & modules == set()
 
 
 def test_a_workers_children_share_what_is_loaded_and_nothing_that_is_open() -> None:
