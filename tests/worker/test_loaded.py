@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -71,6 +72,29 @@ from celery.concurrency.prefork import TaskPool
 def fork(pool):
     found = state() | {"tasks": {name: type(task).mro()[1].__module__ for name, task in app.tasks.items()}}
     print(json.dumps(found), flush=True)
+    os._exit(0)
+TaskPool.on_start = fork
+worker.start()
+"""
+)
+
+IN_A_CHILD = (
+    AT_FORK
+    + """
+import ctypes
+from worker.app import app
+worker = app.Worker(hostname="worker@here", queues="webhooks", concurrency=1)
+from celery.concurrency.prefork import TaskPool, process_initializer
+def fork(pool):
+    loaded = set(sys.modules)
+    if not os.fork():
+        process_initializer(app, "worker@here")
+        number = ctypes.c_int()
+        ctypes.CDLL(None).prctl(2, ctypes.byref(number))
+        found = {"killed_by": number.value, "new": sorted(set(sys.modules) - loaded)}
+        print(json.dumps(found), flush=True)
+        os._exit(0)
+    os.wait()
     os._exit(0)
 TaskPool.on_start = fork
 worker.start()
@@ -172,7 +196,11 @@ def test_a_workers_children_share_what_is_loaded_and_nothing_that_is_open() -> N
     assert {name for name in found["tasks"] if not name.startswith("celery.")} == set(TaskName)
     assert set(found["tasks"].values()) == {"worker.process"}, "each runs in the worker's context"
     assert {task.declaration.module for task in TaskName} <= set(found["modules"])
-    assert "cffi.cparser" in found["modules"], "each child would load it"
+    assert "cffi.cparser" not in found["modules"], "each child would read a line by it"
+
+
+def test_a_workers_child_loads_nothing_for_itself_and_is_killed_once_its_main_process_is_gone() -> None:
+    assert run(IN_A_CHILD) == {"killed_by": signal.SIGKILL if sys.platform == "linux" else 0, "new": []}
 
 
 def test_the_webs_children_share_what_is_loaded_and_nothing_that_is_open() -> None:
