@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from contextvars import Context
 from io import StringIO
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def test_a_line_looks_as_one_of_the_others(production: bool, level: str, capsys:
     logs.configure(production=production)
     try:
         for about in ({}, ABOUT):
-            getattr(structlog.get_logger("both"), level)("replacement_failed", **about)
+            # In no request, as that process is.
+            Context().run(getattr(structlog.get_logger("both"), level), "replacement_failed", **about)
             getattr(PlainLog(), level)("replacement_failed", **about)
     finally:
         logs.configure(production=False)
