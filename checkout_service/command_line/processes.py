@@ -32,6 +32,9 @@ PROCESSES: Final = MappingProxyType(
 TOGETHER: Final = MappingProxyType({"workers": ("worker", "housekeeping", "sender")})
 """Commands that run several of the processes from one parent: all of these read the same secrets."""
 
+PROBES: Final = ("web", "worker", "housekeeping", "sender", "flower")
+"""The processes that have a port; beat has none."""
+
 CELERY: Final = tuple(name for name, command in PROCESSES.items() if command[: len(_CELERY)] == _CELERY)
 """Those that are Celery's commands."""
 

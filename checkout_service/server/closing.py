@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from checkout_service.server.sockets import queued, refuse, take_no_more
+from checkout_service.telemetry.plain_log import PlainLog
 
 ACCEPTED_WITHIN: Final = 0.05
 """Seconds that the server has to accept the connections that had begun, and to read what they ask for."""
@@ -20,7 +19,7 @@ EMPTIED_WITHIN: Final = 1.0
 CLOSED_WITHIN: Final = 3.5
 """Seconds after which the listener is closed, should a child not have told that it may: above a drain's LINGER."""
 
-log = structlog.get_logger(__name__)
+log = PlainLog()
 
 
 FINISHED_WITHIN: Final = 0.3

@@ -1,19 +1,26 @@
-"""Where the web process listens: on sockets that systemd holds, or on its own; and where its code lies."""
+"""Where the web process listens: on sockets that systemd holds, or on its own; and where its code lies.
+
+This process is there for as long as the service, above each generation that serves. So it loads no more than it needs:
+no structlog, and nothing that reads settings.
+"""
 
 from __future__ import annotations
 
 import errno
+import json
+import os
 import socket
 import sys
 import time
+import traceback
 from collections.abc import MutableMapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple, NoReturn
 
 from checkout_service.server.supervisor import Supervisor
 from checkout_service.server.systemd import Notifier, take_sockets
-from checkout_service.settings.values import ServerSettings, SettingsError
-from checkout_service.telemetry import logs
+from checkout_service.telemetry import plain_log
 from checkout_service.telemetry.metrics_folder import WEB_FOLDER, name_metrics_folder
 
 BACKLOG = 2048
@@ -32,11 +39,8 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
     is taken out of the environment, which its generations inherit. All of these count in one folder. Raises
     MetricsFolderError.
     """
-    try:
-        web = ServerSettings.from_environment()
-    except SettingsError as error:
-        sys.exit(f"settings:\n{error}")
-    logs.configure(production=web.production)
+    web = _read_settings()
+    plain_log.configure(production=web.production)
     held = _by_port(take_sockets(environment), web.host, {web.port, web.management_port})
     listener = held.get(web.port) or _listen(web.host, web.port, "PORT")
     management = None
@@ -54,6 +58,51 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
         management=management,
         is_outlived=web.port in held,
     ).run()
+
+
+class _Settings(NamedTuple):
+    """What this process has to know of ServerSettings."""
+
+    host: str
+    port: int
+    management_port: int
+    production: bool
+
+
+def _read_settings() -> _Settings:
+    """Have a child read them, which ends: it loads 2 MiB. Ends the process where they are wrong; the child says how."""
+    source, target = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.close(source)
+        _hand_settings_over(target)
+    os.close(target)
+    with open(source, encoding="utf-8") as pipe:
+        found = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    if status or not found:
+        sys.exit(1)
+    return _Settings(**json.loads(found))
+
+
+def _hand_settings_over(target: int) -> NoReturn:
+    """Write to the other process what it has to know, or to standard error what is wrong."""
+    status = 1
+    try:
+        # By its name, and only here.
+        values: Any = import_module("checkout_service.settings.values")
+        try:
+            web = values.ServerSettings.from_environment()
+        except values.SettingsError as error:
+            sys.stderr.write(f"settings:\n{error}\n")
+            sys.stderr.flush()
+        else:
+            os.write(target, json.dumps({name: getattr(web, name) for name in _Settings._fields}).encode())
+            status = 0
+    except Exception:  # noqa: BLE001 (the process is another's copy, and may not go on as that)
+        traceback.print_exc()
+    finally:
+        os._exit(status)
 
 
 def _by_port(sockets: Sequence[socket.socket], host: str, expected: set[int]) -> dict[int, socket.socket]:

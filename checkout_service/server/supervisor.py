@@ -23,11 +23,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from checkout_service.server.closing import CLOSED_WITHIN, close_for_all
 from checkout_service.server.generation import SETTING, Generation
 from checkout_service.server.systemd import Notifier
+from checkout_service.telemetry.plain_log import PlainLog
 
 SERVES_WITHIN: Final = 240.0
 """Seconds that a generation that is to follow has until all its children serve."""
@@ -41,7 +40,7 @@ LEAVES_WITHIN: Final = 5.0
 _TURN: Final = 0.5
 """Seconds between two looks at the clock."""
 
-log = structlog.get_logger(__name__)
+log = PlainLog()
 
 
 @dataclass(kw_only=True, eq=False)

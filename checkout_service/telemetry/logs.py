@@ -12,9 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, MutableMapping
-from contextlib import suppress
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from functools import lru_cache
 from os import urandom
 from typing import Any, Final, NamedTuple
@@ -23,7 +21,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from checkout_service.telemetry import tracing
+from checkout_service.telemetry import plain_log, tracing
 from checkout_service.telemetry.optional import COLOURS, show
 
 show(COLOURS)
@@ -62,6 +60,7 @@ def configure(*, production: bool) -> None:
     """Route structlog and the standard library's loggers to standard error; JSON lines in production."""
     global _json_lines  # noqa: PLW0603 (logging is one for the process, as structlog's own configuration is)
     _json_lines = production
+    plain_log.configure(production=production)
     render: Processor
     if production:
         render = structlog.processors.JSONRenderer(serializer=_json)
@@ -129,8 +128,8 @@ def write_requests(lines: Iterable[RequestLine]) -> None:
 
     They do not pass through the processors, which cost ten times as much: nothing in them can be a secret.
     """
-    now = _now()
-    _write("\n".join(_render_request(line, now) for line in lines))
+    now = plain_log.now()
+    plain_log.write("\n".join(_render_request(line, now) for line in lines))
 
 
 def request_id() -> str:
@@ -207,12 +206,8 @@ def _add_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> E
 
 
 def _add_time(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    event["timestamp"] = _now()
+    event["timestamp"] = plain_log.now()
     return event
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _new_id() -> str:
@@ -220,8 +215,9 @@ def _new_id() -> str:
         return _new_ids.pop()
     except IndexError:
         drawn = urandom(16 * _DRAWN)
-        _new_ids.extend(drawn[at : at + 16].hex() for at in range(0, len(drawn), 16))
-        return _new_ids.pop()
+        first, *others = (drawn[at : at + 16].hex() for at in range(0, len(drawn), 16))
+        _new_ids.extend(others)
+        return first
 
 
 def _render_request(about: RequestLine, now: str) -> str:
@@ -254,12 +250,6 @@ def _json(event: EventDict, **_options: Any) -> str:
         return json.dumps(event, default=str)
 
 
-def _write(line: str) -> None:
-    # Nobody may be reading the log any more. That is no reason to refuse a customer.
-    with suppress(OSError, ValueError):
-        sys.stderr.write(line + "\n")
-
-
 class _StandardError:
     """Writes lines to what is standard error at that moment."""
 
@@ -267,7 +257,7 @@ class _StandardError:
         pass
 
     def msg(self, line: str) -> None:
-        _write(line)
+        plain_log.write(line)
 
     debug = info = warning = warn = error = critical = exception = fatal = log = msg
 

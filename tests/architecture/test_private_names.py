@@ -23,6 +23,7 @@ import flask_smorest
 import psycopg
 import pytest
 from celery import Celery, Task
+from celery.concurrency import prefork
 from celery.worker import strategy
 from celery.worker.request import Request
 from flower import urls
@@ -201,6 +202,14 @@ NAMES = (
         used_in=("worker/process.py",),
         purpose="Names the class of requests. Celery documents that, but not what a class of one's own may do.",
         when_gone="Give the worker its request class as Celery documents it then.",
+    ),
+    PrivateName(
+        package="celery",
+        names=("set_pdeathsig",),
+        holds=lambda: "platforms.set_pdeathsig('SIGKILL')" in inspect.getsource(prefork.process_initializer),
+        used_in=("worker/process.py",),
+        purpose="A child is killed once its main process is gone; Celery's own way has each child load a parser of C.",
+        when_gone="Call our function by the signal worker_process_init; tests/worker/test_loaded.py.",
     ),
     PrivateName(
         package="celery",

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from checkout_service.server.listening import _by_port, _folder_by_name
+from tests.conftest import ROOT
 from tests.server.releases import ENVIRONMENT, Releases, eventually
 
 
@@ -26,6 +27,28 @@ def test_a_folder_is_known_by_the_name_that_led_to_it(tmp_path: Path, monkeypatc
     assert _folder_by_name({"PWD": str(tmp_path)}) == release, "another folder's name is none of ours"
     monkeypatch.setattr(sys, "executable", str(link / ".venv" / "bin" / "python"))
     assert _folder_by_name({}) == link, "as systemd names it"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"PORT": "web"}, "settings:\nPORT: Not a valid integer.\n"),
+        ({"PORT": "1", "MANAGEMENT_PORT": "1"}, "settings:\nMANAGEMENT_PORT: must not be PORT\n"),
+    ],
+)
+def test_settings_that_are_wrong_end_it_once_with_what_is_wrong(given: dict[str, str], words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "serve.py", "wsgi:app"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **given},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == words
 
 
 def test_a_socket_of_systemd_that_no_setting_names_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from celery.bin.celery import celery
 
+from checkout_service.local.servers import free_port
 from checkout_service.tasks import TaskName
 from tests.conftest import ROOT
 from worker.command_line import PREFIX, SET_ELSEWHERE, is_alone
@@ -76,6 +78,29 @@ worker.start()
 """
 )
 
+IN_A_CHILD = (
+    AT_FORK
+    + """
+import ctypes
+from worker.app import app
+worker = app.Worker(hostname="worker@here", queues="webhooks", concurrency=1)
+from celery.concurrency.prefork import TaskPool, process_initializer
+def fork(pool):
+    loaded = set(sys.modules)
+    if not os.fork():
+        process_initializer(app, "worker@here")
+        number = ctypes.c_int()
+        ctypes.CDLL(None).prctl(2, ctypes.byref(number))
+        found = {"killed_by": number.value, "new": sorted(set(sys.modules) - loaded)}
+        print(json.dumps(found), flush=True)
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+TaskPool.on_start = fork
+worker.start()
+"""
+)
+
 WEB_AT_FORK = (
     AT_FORK
     + """
@@ -101,6 +126,17 @@ serving.import_module = loaded
 serving.serve("wsgi:app")
 """
 )
+
+
+ABOVE_THE_WEB = (
+    AT_FORK
+    + """
+from checkout_service.server.supervisor import Supervisor
+Supervisor.run = lambda supervisor: print(json.dumps(state())) or 0
+"""
+)
+BY_FILE = "from checkout_service.command_line import serving; serving.serve('wsgi:app')"
+BY_COMMAND = "sys.argv[1:] = ['web']; from checkout_service.command_line import entry; entry.main()"
 
 
 def run(program: str, *arguments: str, **more: str) -> dict[str, Any]:
@@ -144,6 +180,14 @@ def test_the_web_loads_no_tools_that_happen_to_be_installed() -> None:
     assert {"pygments", "rich", "yaml", "psutil", "opentelemetry"} & modules == set()
 
 
+@pytest.mark.parametrize("way", [BY_FILE, BY_COMMAND])
+def test_the_process_above_the_webs_master_loads_next_to_nothing(way: str) -> None:
+    modules = {name.partition(".")[0] for name in run(ABOVE_THE_WEB + way, PORT=str(free_port()))["modules"]}
+
+    assert "checkout_service" in modules
+    assert {"structlog", "asyncio", "environs", "marshmallow", "email", "flask", "sqlalchemy"} & modules == set()
+
+
 def test_a_workers_children_share_what_is_loaded_and_nothing_that_is_open() -> None:
     found = run(WORKER_AT_FORK)
 
@@ -152,7 +196,11 @@ def test_a_workers_children_share_what_is_loaded_and_nothing_that_is_open() -> N
     assert {name for name in found["tasks"] if not name.startswith("celery.")} == set(TaskName)
     assert set(found["tasks"].values()) == {"worker.process"}, "each runs in the worker's context"
     assert {task.declaration.module for task in TaskName} <= set(found["modules"])
-    assert "cffi.cparser" in found["modules"], "each child would load it"
+    assert "cffi.cparser" not in found["modules"], "each child would read a line by it"
+
+
+def test_a_workers_child_loads_nothing_for_itself_and_is_killed_once_its_main_process_is_gone() -> None:
+    assert run(IN_A_CHILD) == {"killed_by": signal.SIGKILL if sys.platform == "linux" else 0, "new": []}
 
 
 def test_the_webs_children_share_what_is_loaded_and_nothing_that_is_open() -> None:

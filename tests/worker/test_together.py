@@ -259,13 +259,54 @@ main(["-A", "worker.app", "worker", "-Q", "payments,housekeeping", "-n", "housek
 )
 
 
+CHILDREN = """
+import json, os, sys
+os.cpu_count = lambda: int(os.environ["CORES"])
+from worker import together
+from worker.command_line import run_together
+class Forks(together.Parent):
+    def run(self):
+        from worker.process import WorkerProcess
+        def start(worker):
+            print(json.dumps({"children": worker.concurrency}), flush=True)
+            os._exit(0)
+        WorkerProcess.start = start
+        return sys.argv[1]
+os.getppid = lambda: os.getpid()
+together.Parent = Forks
+from checkout_service.command_line.processes import TOGETHER, celery_arguments
+run_together({name: [*celery_arguments(name), *sys.argv[2:]] for name in TOGETHER["workers"]})
+"""
+
+
+@pytest.mark.parametrize(
+    ("cores", "name", "arguments", "given", "children"),
+    [
+        (16, "housekeeping", (), {}, 2),
+        (1, "housekeeping", (), {}, 2),
+        (16, "housekeeping", (), {"WORKER_CONCURRENCY": "0"}, 2),
+        (16, "housekeeping", (), {"WORKER_CONCURRENCY": "1"}, 1),
+        (16, "housekeeping", (), {"WORKER_CONCURRENCY": "7"}, 7),
+        (16, "housekeeping", (), {"CELERY_WORKER_CONCURRENCY": "5"}, 5),
+        (16, "housekeeping", ("-c", "3"), {}, 3),
+        (16, "worker", (), {}, 17),
+        (16, "sender", (), {}, 2),
+    ],
+)
+def test_housekeeping_has_two_children_unless_somebody_says_how_many(
+    cores: int, name: str, arguments: tuple[str, ...], given: dict[str, str], children: int
+) -> None:
+    """Apart it has up to four: see test_loaded.py."""
+    assert run(CHILDREN, name, *arguments, CORES=str(cores), **given) == {"children": children}
+
+
 def test_what_is_forked_shares_all_that_is_loaded_and_nothing_that_is_open() -> None:
     found = run(PARENT_AT_FORK)
 
     assert found["frozen"] > 100_000
     assert (found["sockets"], found["threads"]) == ([], ["MainThread"])
-    assert {"worker.webhooks.task", "worker.commands", "worker.consumer", "cffi.cparser"} <= set(found["modules"])
-    assert {"checkout_service.app", "flask_smorest", "tornado", "rich", "yaml", "psutil"} & set(
+    assert {"worker.webhooks.task", "worker.commands", "worker.consumer"} <= set(found["modules"])
+    assert {"cffi.cparser", "checkout_service.app", "flask_smorest", "tornado", "rich", "yaml", "psutil"} & set(
         found["modules"]
     ) == set()
 
