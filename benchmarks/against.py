@@ -9,7 +9,7 @@ from benchmarks.builds import name_of_this, of_commit, this
 from benchmarks.pairs import judge
 from benchmarks.report import Report, load_average, per_second
 
-FIGURES = ("receive", "drain", "sessions")
+FIGURES = ("receive", "receive-64", "drain", "sessions")
 """Those that the old build has as well; ``memory`` is measured by itself."""
 
 ROUNDS = 7

@@ -27,7 +27,7 @@ from benchmarks.bystanders import Bystanders, watching
 from benchmarks.pairs import judge
 from benchmarks.report import load_average, tell
 
-FIGURES = ("receive", "drain", "delivered", "sessions", "untracked")
+FIGURES = ("receive", "receive-64", "drain", "delivered", "sessions", "untracked")
 SIDE = Path(__file__).with_name("one_side.py")
 
 END_WITHIN = 60.0

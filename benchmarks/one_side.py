@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from inspect import isfunction, signature
 from itertools import count
 from pathlib import Path
@@ -71,6 +72,7 @@ def main() -> None:
             write_no_events(servers)
         start = {
             "receive": receive,
+            "receive-64": partial(receive, connections=64),
             "drain": drains,
             "delivered": delivered,
             "sessions": sessions,
@@ -124,7 +126,7 @@ def measure(servers: Stand, figure: Figure) -> dict[str, float]:
     return {"rate": done / seconds, "others": usage.shares["others"]} | spent
 
 
-def receive(servers: Stand) -> Figure:
+def receive(servers: Stand, connections: int = load.CONNECTIONS) -> Figure:
     """Webhooks that are taken, about payments of nobody: the receiver does not look. No worker runs meanwhile."""
     sign: Any = next(thing for thing in vars(seeds).values() if _takes(thing, "references", "secret"))
     references = (f"mock_pi_{number:032x}" for number in range(WEBHOOKS))
@@ -147,7 +149,10 @@ def receive(servers: Stand) -> Figure:
             connection.execute("TRUNCATE webhook_deliveries CASCADE")
             connection.execute("VACUUM ANALYZE webhook_deliveries")
 
-    return Figure(prepare, lambda _: int(load.full_speed(base, file, seconds=SECONDS).requests))
+    def work(_: object) -> int:
+        return int(load.full_speed(base, file, seconds=SECONDS, connections=connections).requests)
+
+    return Figure(prepare, work)
 
 
 def _takes(thing: object, *names: str) -> bool:
