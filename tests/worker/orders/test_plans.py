@@ -60,6 +60,22 @@ def test_order_is_made_without_a_look_at_payments_that_others_have_open(servers:
     assert read[0] - before[0] < OPEN / 4
 
 
+def test_carts_of_a_set_are_locked_without_a_look_at_those_of_others(servers: Servers) -> None:
+    """Five hundred of five thousand would be reason enough for the planner to read all of them."""
+    carts = """SELECT coalesce(seq_tup_read, 0), coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables
+        WHERE relname = 'carts'"""
+    plain = servers.superuser_url.replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        seeds.add_payments(connection, first=0, count=5_000)
+        connection.execute("ANALYZE payments, checkout_sessions, guests, carts")
+        names = list(seeds.reference(connection, first=0, count=500))
+        with connection.transaction(force_rollback=True):
+            connection.execute("SELECT carts_lock_for_payments(%s, %s)", (["mock"] * len(names), names))
+            read = connection.execute(carts).fetchone()
+
+    assert read == (0, 500)
+
+
 MIGRATION = runpy.run_path(str(MIGRATIONS / "versions" / "0038_plans_of_one_payment.py"))
 
 PAY = """INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, currency,
