@@ -7,6 +7,10 @@ them. No table is read from end to end there, so the plan is the same for one an
 knew of no pending payment and of no hold, each order looked through all that there were by now. Of up
 to a hundred thousand carts, those of a set were found by reading all, until a connection had its plan for any set. The
 functions are changed as they stand, and nobody waits for it. The release before goes on beside it.
+
+Carts that come from now on lie in half full pages, as orders do: where all carts of a page are paid for, each keeps its
+place, and no entry is written into three indexes whose keys are random. Beside 2 million payments those were an eighth
+of what a paid webhook reads from beyond the cache.
 """
 
 from typing import Final
@@ -58,9 +62,11 @@ def upgrade() -> None:
     # The plan is made while carts may be few, and kept when they are many.
     _run(f"ALTER FUNCTION {LOCK_CARTS} SET plan_cache_mode = force_generic_plan")
     _run(f"ALTER FUNCTION {LOCK_CARTS} SET enable_seqscan = off")
+    _run("ALTER TABLE carts SET (fillfactor = 50)")
 
 
 def downgrade() -> None:
+    _run("ALTER TABLE carts SET (fillfactor = 70)")
     _run(f"ALTER FUNCTION {LOCK_CARTS} RESET enable_seqscan")
     _run(f"ALTER FUNCTION {LOCK_CARTS} RESET plan_cache_mode")
     _run(f"ALTER FUNCTION {SETTLE} RESET plan_cache_mode")

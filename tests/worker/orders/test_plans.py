@@ -76,6 +76,25 @@ def test_carts_of_a_set_are_locked_without_a_look_at_those_of_others(servers: Se
     assert read == (0, 500)
 
 
+def test_carts_whose_filling_ends_keep_their_places_though_all_of_a_page_are_paid_for(servers: Servers) -> None:
+    """Else each payment writes an entry into every index of carts, anywhere in it."""
+    plain = servers.superuser_url.replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        seeds.add_payments(connection, first=0, count=500)
+        with connection.transaction():
+            connection.execute(
+                """INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, currency,
+                    amount_presumed)
+                SELECT id, provider, '', 'started', now(), currency, amount FROM payments"""
+            )
+            connection.execute("SELECT FROM payments_fold(ARRAY(SELECT id FROM payments), NULL, NULL, NULL)")
+            moved = connection.execute(
+                "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'carts'"
+            ).fetchone()
+
+    assert moved == (500, 500)
+
+
 MIGRATION = runpy.run_path(str(MIGRATIONS / "versions" / "0038_plans_of_one_payment.py"))
 
 PAY = """INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, currency,
