@@ -230,7 +230,7 @@ def test_those_given_back_or_rejected_look_at_their_set_alone_too(parted: Shop) 
     claimed = claim(None)
     assert len(claimed) == SET, "they were given back"
     with transaction() as connection:
-        reject(connection, [Outcome(webhook=each, state=DeliveryState.REJECTED, detail="forged") for each in claimed])
+        reject(connection, [Outcome(webhook=each, state=DeliveryState.REJECTED, detail="unsigned") for each in claimed])
         assert looked_at(connection) < 6 * SET, "and to count what is kept"
 
 
