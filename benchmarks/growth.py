@@ -36,6 +36,15 @@ MOST = int(os.environ.get("GROWTH_ROWS") or 50_000_000)
 PAYMENTS = 2_000_000
 """At most so many payments that all of the webhooks and events are about."""
 
+ONLY = tuple(name.strip() for name in (os.environ.get("GROWTH_FIGURES") or "").split(",") if name.strip())
+"""Figures by name, and nothing else is measured; all where none is named."""
+
+SERVER = dict(each.split("=", 1) for each in (os.environ.get("GROWTH_POSTGRES") or "").split())
+"""Settings of both servers while they are measured, besides those that PostgreSQL comes with."""
+
+OF_WEBHOOKS = {"webhooks applied", "webhooks taken"}
+"""Figures that are measured once more with webhooks in parts."""
+
 DRAINED = 10_000
 GROUPS = ("web", "worker", "postgres")
 TARGET = "≥ 0.9"
@@ -52,8 +61,8 @@ _SIZES = f"""
     FROM ({_LEAVES}) AS leaf GROUP BY name ORDER BY name
 """
 _SCANS = f"""
-    SELECT coalesce(sum(seq_scan), 0)::bigint FROM pg_stat_user_tables JOIN ({_LEAVES}) AS leaf ON relid = leaf.oid
-    WHERE leaf.reltuples > 20000
+    SELECT relid, coalesce(seq_scan, 0), leaf.reltuples > 20000
+    FROM pg_stat_user_tables JOIN ({_LEAVES}) AS leaf ON relid = leaf.oid
 """
 _BODIES = """
     SELECT avg(pg_column_size(webhook.body)), avg(pg_column_size(payment.raw_payload))
@@ -84,6 +93,8 @@ def run(large: Stand, *, quick: bool) -> Report:
     report = Report(title=f"Growth: the same figures with {few:,} and with {found.rows:,} webhooks and events")
     report.remark(load_average())
     report.remark(str(found))
+    if SERVER:
+        report.remark("PostgreSQL with " + ", ".join(f"{name} = {value}" for name, value in SERVER.items()))
     with stand() as small:
         sides = {"few": small, "many": large}
         past = history.past_of(found.rows, paid=found.payments)
@@ -91,23 +102,32 @@ def run(large: Stand, *, quick: bool) -> Report:
         began = time.monotonic()
         fill(large, past)
         report.remark(f"to load and index them took {time.monotonic() - began:.0f} s")
+        for one in sides.values():
+            serve_with_settings(one)
         figures = {name: the_figures(one, seconds=seconds, drained=drained) for name, one in sides.items()}
         with large.connect() as connection:
             sizes(report, connection)
-            scanned = _number(connection, _SCANS)
+            scans = scans_of(connection)
             compare(report, sides, figures, rounds=rounds)
             report.remark(
                 "here the floor is the service itself with few rows; 1.11 times worse would be a ratio of 0.9"
             )
-            scanned = _number(connection, _SCANS) - scanned
+            # A day that came to be large meanwhile counts with those since alone: its indexes were made by scans, too.
+            scanned = sum(
+                number - scans.get(each, (0, False))[0]
+                for each, (number, is_large) in scans_of(connection).items()
+                if is_large
+            )
             if bodies := connection.execute(_BODIES).fetchone():
                 report.remark(
                     "beside that each keeps its webhook's body twice, as bytes until the webhook is pruned and as "
                     f"jsonb: {' + '.join(f'{size or 0:.0f}' for size in bodies)} bytes for one of 1.6 KB"
                 )
             report.add("tables read from end to end meanwhile", str(scanned), target="0")
-            prune(large, report, connection, seconds=1 if quick else 5)
-        in_parts(report, sides, figures, past, rounds=rounds, seconds=1 if quick else 6)
+            if not ONLY:
+                prune(large, report, connection, seconds=1 if quick else 5)
+        if not ONLY or OF_WEBHOOKS & {*ONLY}:
+            in_parts(report, sides, figures, past, rounds=rounds, seconds=1 if quick else 6)
     return report
 
 
@@ -117,6 +137,15 @@ def fill(stand: Stand, past: history.Past) -> None:
     events = history.past_of(past.count, paid=past.paid, days=history_in_parts.EVENT_DAYS)
     with history.in_haste(stand):
         history_in_parts.load_events(stand, events)
+
+
+def serve_with_settings(stand: Stand) -> None:
+    """Have the server take those settings, before anything works on it."""
+    if SERVER:
+        with stand.connect() as connection:
+            for name, value in SERVER.items():
+                connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+        stand.postgres.server.restart()
 
 
 def in_parts(
@@ -136,15 +165,17 @@ def in_parts(
     with history.in_haste(large):
         history_in_parts.load_webhooks(large, past)
     report.remark(f"to load the webhooks in parts took {time.monotonic() - began:.0f} s")
+    serve_with_settings(large)
     base = large.serve()
     large.work()
     some = {
-        side: {f"{name}, in parts": own[name] for name in ("webhooks applied", "webhooks taken")}
-        for side, own in figures.items()
+        side: {f"{name}, in parts": own[name] for name in own if name in OF_WEBHOOKS} for side, own in figures.items()
     }
     compare(report, sides, some, rounds=rounds)
     with large.connect() as connection:
         sizes(report, connection, ("webhook_deliveries",), more=", in parts")
+    if ONLY:
+        return
     large.stop("worker")
     leaving.leave(large, report, base, large.place.folder / "growth.requests", seconds=seconds)
 
@@ -165,15 +196,27 @@ def compare(
 
 
 def turn(stand: Stand, figure: Figure) -> dict[str, float]:
-    """``rate``, so many a second; µs of processor time of one, by group; ``others``, the share of who else worked."""
+    """``rate``, so many a second; µs of processor time of one, by group; ``others``, the share of who else worked.
+
+    A page that changes is logged whole once after each checkpoint. As PostgreSQL comes, one is due every few seconds of
+    such a load, so there is one right before the work. A server that was given settings has it before what is prepared,
+    which touches many of those pages first, as sessions do in life.
+    """
+    if SERVER:
+        checkpoint(stand)
     prepared = figure.prepare()
-    with stand.connect() as connection:
-        connection.execute("CHECKPOINT")
+    if not SERVER:
+        checkpoint(stand)
     with watched(stand) as usage:
         done, seconds = figure.work(prepared)
     each = 1e6 * usage.seconds * CORES / done
     spent = {name: share * each for name, share in usage.shares.items() if name in GROUPS}
     return {"rate": done / seconds, "others": usage.shares["others"]} | spent
+
+
+def checkpoint(stand: Stand) -> None:
+    with stand.connect() as connection:
+        connection.execute("CHECKPOINT")
 
 
 def the_figures(stand: Stand, *, seconds: float, drained: int) -> dict[str, Figure]:
@@ -217,9 +260,10 @@ def the_figures(stand: Stand, *, seconds: float, drained: int) -> dict[str, Figu
 
     routes = ("GET payment", "GET payments", "GET cart of 10", "POST item", "POST session")
     read = ("GET events", "GET events of a payment")
-    return {"webhooks applied": Figure(file_some, drain_them)} | {
+    figures = {"webhooks applied": Figure(file_some, drain_them)} | {
         name: at_full_speed(name) for name in (*routes, *read, "webhooks taken")
     }
+    return {name: figures[name] for name in ONLY or figures}
 
 
 def _staff(secret: str) -> Callable[[str], load.Request]:
@@ -234,6 +278,11 @@ def sizes(report: Report, connection: psycopg.Connection[Any], tables: tuple[str
         if not tables or name in tables:
             shown = f"{table / rows:.0f} + {indexes / rows:.0f}"
             report.add(f"{name}{more}: bytes a row, table + indexes, of {rows:,}", shown)
+
+
+def scans_of(connection: psycopg.Connection[Any]) -> dict[int, tuple[int, bool]]:
+    """How often each table was read from end to end so far, and whether it is large."""
+    return {table: (scans, large) for table, scans, large in connection.execute(_SCANS)}
 
 
 def prune(stand: Stand, report: Report, connection: psycopg.Connection[Any], *, seconds: float) -> None:

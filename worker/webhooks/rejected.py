@@ -23,7 +23,7 @@ from worker.webhooks.attempts import logged
 from worker.webhooks.claims import Result
 from worker.webhooks.named import Named, named_in
 from worker.webhooks.replays import count_results
-from worker.webhooks.statements import PLACE_OF_WEBHOOK, STILL_RECEIVED, at_place
+from worker.webhooks.statements import at_place, still_ours
 
 PAYMENT_ROWS: Final = 20
 """Rejected webhooks that one payment keeps: several times what a payment has in an hour."""
@@ -41,15 +41,16 @@ _lock = text("LOCK TABLE webhook_rejections IN SHARE ROW EXCLUSIVE MODE")
 _REJECT: Final = Statement(
     f"""
     WITH result AS (
-        SELECT {PLACE_OF_WEBHOOK}, result.number, result.detail, result.delay, result.rejected_class,
-            result.payment
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:leases AS timestamptz[]),
-            CAST(:details AS text[]), CAST(:delays AS double precision[]), CAST(:classes AS smallint[]),
-            CAST(:payments AS uuid[])) WITH ORDINALITY
-            AS result (id, attempts, lease, detail, delay, rejected_class, payment, number)
-        JOIN webhook_deliveries AS webhook ON webhook.id = result.id
-        WHERE {STILL_RECEIVED} AND webhook.attempts = result.attempts AND webhook.next_attempt_at = result.lease
-        ORDER BY webhook.id FOR NO KEY UPDATE OF webhook
+        SELECT webhook.id, webhook.part, webhook.place, result.number, result.detail, result.delay,
+            result.rejected_class, result.payment
+        FROM (
+            SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS integer[]), CAST(:leases AS timestamptz[]),
+                CAST(:details AS text[]), CAST(:delays AS double precision[]), CAST(:classes AS smallint[]),
+                CAST(:payments AS uuid[])) WITH ORDINALITY
+                AS given (id, attempts, lease, detail, delay, rejected_class, payment, number)
+            ORDER BY id
+        ) AS result
+        {still_ours("result", "result.attempts")}
     )
     UPDATE webhook_deliveries AS webhook
     SET {_REJECTED}, rejected_class = result.rejected_class, rejected_payment = result.payment,

@@ -60,6 +60,41 @@ def test_order_is_made_without_a_look_at_payments_that_others_have_open(servers:
     assert read[0] - before[0] < OPEN / 4
 
 
+def test_carts_of_a_set_are_locked_without_a_look_at_those_of_others(servers: Servers) -> None:
+    """Five hundred of five thousand would be reason enough for the planner to read all of them."""
+    carts = """SELECT coalesce(seq_tup_read, 0), coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables
+        WHERE relname = 'carts'"""
+    plain = servers.superuser_url.replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        seeds.add_payments(connection, first=0, count=5_000)
+        connection.execute("ANALYZE payments, checkout_sessions, guests, carts")
+        names = list(seeds.reference(connection, first=0, count=500))
+        with connection.transaction(force_rollback=True):
+            connection.execute("SELECT carts_lock_for_payments(%s, %s)", (["mock"] * len(names), names))
+            read = connection.execute(carts).fetchone()
+
+    assert read == (0, 500)
+
+
+def test_carts_whose_filling_ends_keep_their_places_though_all_of_a_page_are_paid_for(servers: Servers) -> None:
+    """Else each payment writes an entry into every index of carts, anywhere in it."""
+    plain = servers.superuser_url.replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        seeds.add_payments(connection, first=0, count=500)
+        with connection.transaction():
+            connection.execute(
+                """INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, currency,
+                    amount_presumed)
+                SELECT id, provider, '', 'started', now(), currency, amount FROM payments"""
+            )
+            connection.execute("SELECT FROM payments_fold(ARRAY(SELECT id FROM payments), NULL, NULL, NULL)")
+            moved = connection.execute(
+                "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'carts'"
+            ).fetchone()
+
+    assert moved == (500, 500)
+
+
 MIGRATION = runpy.run_path(str(MIGRATIONS / "versions" / "0038_plans_of_one_payment.py"))
 
 PAY = """INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, currency,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
 from checkout_service.database.engine import transaction
-from tests.conftest import Sql
+from tests.conftest import Servers, Sql
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 from tests.worker.conftest import webhook_row
 from worker.webhooks.claims import LEASE, ClaimedWebhook, Result, claim, settle, with_bodies
@@ -43,6 +46,32 @@ def test_a_returned_attempt_does_not_let_a_sleeper_in(sql: Sql) -> None:
 
     assert _write(asleep, "rejected") == []
     assert len(_write(awake, "applied")) == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_sleeper_that_meets_the_claim_of_another_waits_for_it_and_writes_nothing(sql: Sql, servers: Servers) -> None:
+    """What it read before it waited is not what it goes by."""
+    delivery = insert_webhook(sql, webhook(insert_payment(sql)))
+    (asleep,) = claim(delivery)
+    url = servers.superuser_url.replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(
+            "UPDATE webhook_deliveries SET attempts = attempts + 1, next_attempt_at = now() + %s WHERE id = %s",
+            (LEASE, delivery),
+        )
+
+        def let_go() -> bool:
+            for _ in range(1_000):
+                if sql("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"):
+                    other.commit()
+                    return True
+                sleep(0.01)
+            return False
+
+        has_waited = pool.submit(let_go)
+        assert _write(asleep, "rejected") == []
+        assert has_waited.result()
+    assert state_of(sql, delivery) == "received"
 
 
 @pytest.mark.usefixtures("worker")

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import make_url, text
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from checkout_service.database.engine import transaction
@@ -38,12 +38,13 @@ from tests.worker.webhooks.parts_shop import (
     shop,
     today,
 )
-from worker.webhooks.claims import LEASE, claim, settle
+from worker.webhooks.claims import LEASE, claim, claimed_webhook, settle
 from worker.webhooks.claims import Result as Outcome
 from worker.webhooks.parts import turn_parts
 from worker.webhooks.pruning import prune
+from worker.webhooks.rejected import reject
 from worker.webhooks.replays import claim_one
-from worker.webhooks.statements import CLAIM, SET
+from worker.webhooks.statements import CLAIM, RELEASE, SET
 from worker.webhooks.sweeping import sweep
 from worker.webhooks.task import process
 
@@ -193,7 +194,7 @@ def test_webhooks_of_several_parts_are_claimed_together_and_applied(parted: Shop
     assert others(parted, *deliveries) == settled
 
 
-def test_a_claim_looks_at_its_set_alone_however_many_wait_in_however_many_parts(parted: Shop) -> None:
+def test_a_claim_and_its_results_look_at_their_set_alone_however_many_wait_in_however_many_parts(parted: Shop) -> None:
     """Nobody has told PostgreSQL yet that there are any."""
     many = """INSERT INTO webhook_deliveries (id, provider, body, state, next_attempt_at)
         SELECT uuidv7(number % 30 * interval '-1 day'), 'mock', '', '{}', now() - number * interval '1 second'
@@ -205,14 +206,43 @@ def test_a_claim_looks_at_its_set_alone_however_many_wait_in_however_many_parts(
 
     with transaction() as connection:
         claimed = CLAIM.within(connection, {"id": None, "lease": LEASE})
-        looked_at = connection.execute(
+        assert looked_at(connection) < 3 * SET, "to lock them, and to write them"
+    assert {row.id for row in claimed} == {row.id for row in oldest}
+
+    with transaction() as connection:
+        done = [Outcome(webhook=claimed_webhook(row), state=DeliveryState.APPLIED) for row in claimed]
+        assert len(settle(connection, done)) == SET
+        assert looked_at(connection) < 3 * SET
+
+
+def test_those_given_back_or_rejected_look_at_their_set_alone_too(parted: Shop) -> None:
+    many = """INSERT INTO webhook_deliveries (id, provider, body, state, next_attempt_at)
+        SELECT uuidv7(number % 30 * interval '-1 day'), 'mock', '', '{}', {} FROM generate_series(1, {}) AS number"""
+    parted.sql(many.format("applied", "NULL", 30_000))
+    parted.sql(many.format("received", "now()", SET))
+    parted.sql("ANALYZE webhook_deliveries")
+    claimed = claim(None)
+    assert len(claimed) == SET
+    with transaction() as connection:
+        ours = {"ids": [each.id for each in claimed], "leases": [each.lease for each in claimed]}
+        RELEASE.within(connection, ours)
+        assert looked_at(connection) < 3 * SET
+    claimed = claim(None)
+    assert len(claimed) == SET, "they were given back"
+    with transaction() as connection:
+        reject(connection, [Outcome(webhook=each, state=DeliveryState.REJECTED, detail="unsigned") for each in claimed])
+        assert looked_at(connection) < 6 * SET, "and to count what is kept"
+
+
+def looked_at(connection: Connection) -> int:
+    """Rows of webhooks that were read since the transaction began."""
+    return int(
+        connection.execute(
             text("""
             SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables
             WHERE relname LIKE 'webhook\\_deliveries%'""")
         ).scalar_one()
-
-    assert {row.id for row in claimed} == {row.id for row in oldest}
-    assert looked_at < 3 * SET, "to lock them, and to write them"
+    )
 
 
 def test_taken_doubled_retried_rejected_and_swept_in_parts(parted: Shop) -> None:
