@@ -112,7 +112,7 @@ class BodyReader:
             self._begin(reader)
             try:
                 read, left = environ["wsgi.input"].read, most
-                while left and (piece := read(min(_PIECE, left))):
+                while left > 0 and (piece := read(min(_PIECE, left))):
                     body.write(piece)
                     left -= len(piece)
                     self._hold(len(piece))

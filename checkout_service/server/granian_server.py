@@ -176,7 +176,6 @@ def load(target: str, index: int, *, parent: int, generation: Generation, served
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)  # it serves nobody yet, and has nothing to finish
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _let_work_go_on()
     BackgroundThread("end-with-parent", partial(end_with_parent, parent, generation.is_orphaned)).start()
     app = _app_at(target)
     tracing_start.start(TracingSettings.from_environment(), "checkout-web")
@@ -215,15 +214,6 @@ def load(target: str, index: int, *, parent: int, generation: Generation, served
         management.start()
     looks, cors = extensions.get(LOOKS_KEY), extensions.get(CORS_KEY)
     return make_adapter(app, port, probes=probes, ends=drain.has_begun, looks=looks, cors=cors)
-
-
-def _let_work_go_on() -> None:
-    """Have no thread that wakes take the core from one that works: it could only wait for the interpreter, which the
-    other one holds. Saves some 7 % of the processor time under load; a core that is free is taken at once, as ever.
-    """
-    if hasattr(os, "SCHED_BATCH"):
-        with suppress(OSError):  # forbidden where the process is confined: it goes on as it is
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def load_before_fork(target: str) -> None:

@@ -86,7 +86,6 @@ class LateAnswer:
         try:
             self._client.response_bytes(self._status, self._headers, body)
         except BaseException:  # noqa: BLE001 (the same)
-            request_log.resume(self._environ, self._begun, has_waited=False)
             self._give_up()
         finally:
             self._let_go(self._held)
@@ -111,7 +110,10 @@ class LateAnswer:
     def _give_up(self) -> None:
         """Answer that something failed, if even that can be said."""
         with suppress(BaseException):
+            request_log.resume(self._environ, self._begun, has_waited=False)
+        with suppress(BaseException):
             log.exception("late_answer_failed")
+        with suppress(BaseException):
             Own(self._client, self._environ, self._begun.started).fail()
 
 
@@ -127,7 +129,9 @@ def send_together(answers: Sequence[tuple[LateAnswer, bytes]]) -> None:
     try:
         request_log.end_together([(answer._begun, answer._status) for answer, _ in answers])
     except BaseException:
-        log.exception("late_answers_not_noted")
+        # They are committed: nothing of this is a reason to leave one of them unanswered.
+        with suppress(BaseException):
+            log.exception("late_answers_not_noted")
     for answer, body in answers:
         answer._send(body)
 

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
@@ -79,8 +80,9 @@ def _read_settings() -> _Settings:
     os.close(target)
     with open(source, encoding="utf-8") as pipe:
         found = pipe.read()
-    _, status = os.waitpid(pid, 0)
-    if status or not found:
+    with suppress(ChildProcessError):  # whoever started us ignores children that end, and so do we
+        os.waitpid(pid, 0)
+    if not found:
         sys.exit(1)
     return _Settings(**json.loads(found))
 

@@ -138,14 +138,15 @@ class Committer:
         with self._lock:
             left.deadline = monotonic() + ANSWERED_WITHIN
             self._waiting.append(left)
-            if len(self._waiting) >= self._awaited:
-                self._gathered.set()
+            has_gathered = len(self._waiting) >= self._awaited
             wakes, self._rests = self._rests, False
             wakes_clock, self._clock_rests = self._clock_rests, False
         if wakes:
             self._thread.wake()
         if wakes_clock:
             self._clock.wake()
+        if has_gathered:
+            self._gathered.set()
 
     def take_away(self, left: LeftWebhook) -> None:
         """Give its place back: it was never put."""
@@ -219,9 +220,9 @@ class Committer:
     def _send(self, batch: Sequence[LeftWebhook], ids: Sequence[str]) -> None:
         """Answer those that are committed. One wake-up is enough: the task that it leads to claims all that wait."""
         notifier().notify(ids[-1], batch[-1].request_id)
-        id_of = dict(zip(batch, ids, strict=True))
-        answered = [(left.answer, left.shown(id_of[left])) for left in self._claimed(batch) if left.answer is not None]
-        send_together(answered)
+        # Made before anybody is claimed: who is claimed, and not sent an answer, would be sent none by others either.
+        shown = {left: left.shown(delivery_id) for left, delivery_id in zip(batch, ids, strict=True)}
+        send_together([(left.answer, shown[left]) for left in self._claimed(batch) if left.answer is not None])
 
     def _fail(self, batch: Sequence[LeftWebhook], error: BaseException) -> None:
         for left in self._claimed(batch):

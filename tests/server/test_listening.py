@@ -51,6 +51,23 @@ def test_settings_that_are_wrong_end_it_once_with_what_is_wrong(given: dict[str,
     assert done.stderr == words
 
 
+def test_its_settings_are_read_where_whoever_started_it_ignores_children_that_end() -> None:
+    reads = (
+        "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "from checkout_service.server.listening import _read_settings; print(_read_settings().port)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", reads],
+        cwd=ROOT,
+        env={**os.environ, **ENVIRONMENT, "PORT": "8123"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "8123\n", "")
+
+
 def test_a_socket_of_systemd_that_no_setting_names_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]

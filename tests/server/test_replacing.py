@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import sys
@@ -66,15 +65,6 @@ def test_none_of_ten_thousand_is_lost(web: Serving, releases: Releases) -> None:
     answers = _replace_under_load(web, releases, requests=10_000)
 
     assert set(answers) == {200}
-
-
-@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux alone schedules so")
-def test_every_thread_of_a_child_is_scheduled_as_batch_work_and_nothing_above_it(web: Serving) -> None:
-    web.ask()
-    for child in web.children():
-        assert {os.sched_getscheduler(thread.id) for thread in child.threads()} == {os.SCHED_BATCH}
-    above = [psutil.Process(web.process.pid), *web.masters()]
-    assert {os.sched_getscheduler(process.pid) for process in above} == {os.SCHED_OTHER}
 
 
 BROKEN = "raise RuntimeError('this release cannot be loaded')"

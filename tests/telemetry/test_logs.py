@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -73,6 +74,22 @@ def test_another_request_id_is_replaced_by_a_fresh_one(customer: Customer, given
     ]
     assert all(len(answer) == 32 and answer.isalnum() for answer in answers)
     assert answers[0] != answers[1]
+
+
+def test_many_lines_of_requests_go_out_in_pieces_that_no_pipe_takes_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr("sys.stderr.write", written.append)
+    lines = [logs.RequestLine("PÖST", "/api/payments/webhook", 202, 0.1, f"id-{number}") for number in range(300)]
+    logs.write_requests([*lines, logs.RequestLine("GET", "/" + "x" * 9000, 404, 0.1, "long")])
+
+    assert [line.partition("request_id=")[2] for line in "".join(written).splitlines()] == [
+        *(f"id-{number}" for number in range(300)),
+        "long",
+    ]
+    *whole, long = written
+    assert all(piece.endswith("\n") and len(piece.encode()) <= select.PIPE_BUF for piece in whole)
+    assert len(whole) < 30, "and no more pieces than that takes"
+    assert long.count("\n") == 1
 
 
 def test_a_fork_draws_ids_of_its_own() -> None:

@@ -55,6 +55,7 @@ def test_lines_that_cannot_be_written_keep_nobody_from_an_answer(
     with front.with_another_at_work(superuser(own_postgres)) as end:
         sent = [front.send(body) for body in some(5)]
         monkeypatch.setattr(metrics, "count_requests", fails)
+        monkeypatch.setattr(late_answers.log, "exception", fails)
         end()
         assert_each_is_committed(sent, rows)
     assert_nobody_waits(front)
