@@ -96,8 +96,8 @@ def connect_database(
     own = parameters | {"prepare_threshold": None}
     if pooler == "none":
         if patient:
-            # Of several children each has its own connection: where little happens they come to five runs of a statement
-            # only after long, and it is parsed and planned anew until then.
+            # Of several children each has its own connection: where little happens they come to the usual five runs of
+            # a statement only after long, and it is parsed and planned anew until then.
             parameters["prepare_threshold"] = 1
         parameters["options"] = (
             f"{given} -c statement_timeout={timeout} -c lock_timeout={LOCK_WITHIN} "
