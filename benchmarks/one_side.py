@@ -35,7 +35,7 @@ OF_OTHERS = 1_000_000_000
 PURCHASES = 200
 """Webhooks of a turn that come one after the other, each once the payment of the one before is seen to be paid."""
 
-OF_PURCHASES = 3 * OF_OTHERS
+OF_PURCHASES = OF_OTHERS + OF_OTHERS // 2
 """The first number of their payments."""
 
 SECONDS = 3.0
