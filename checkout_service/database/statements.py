@@ -118,19 +118,23 @@ class Statement:
         )
 
 
-def together(connection: Connection, *asked: tuple[Statement, Mapping[str, Any]]) -> list[Sequence[Any]]:
+Run = tuple[Statement, Mapping[str, Any]]
+"""A statement and its parameters."""
+
+
+def together(connection: Connection, *runs: Run) -> list[Sequence[Any]]:
     """The rows of each of these, run one after the other in the transaction that the connection is in.
 
     All are sent before the first answer is waited for, the begin of the transaction with them: so none may need what
     another one finds. What one raises is raised in the name of the first; those behind it are not run then.
     """
-    if len(asked) < 2:
-        return [statement.within(connection, parameters) for statement, parameters in asked]
-    with asked[0][0]._failing_as_core(connection):
+    if len(runs) < 2:
+        return [statement.within(connection, parameters) for statement, parameters in runs]
+    with runs[0][0]._failing_as_core(connection):
         lent: Any = connection.connection
         with lent.pipeline():
-            cursors = [statement._sent(lent, parameters) for statement, parameters in asked]
-        return [statement._read(cursor) for (statement, _), cursor in zip(asked, cursors, strict=True)]
+            cursors = [statement._sent(lent, parameters) for statement, parameters in runs]
+        return [statement._read(cursor) for (statement, _), cursor in zip(runs, cursors, strict=True)]
 
 
 def writes(statement: Statement | Executable) -> bool:

@@ -85,8 +85,8 @@ class TaskQueue:
     def _is_pushed(self, task: TaskName, arguments: tuple[str, ...], headers: dict[str, Any], task_id: str) -> bool:
         """Push what Celery would onto the list of Redis, in a third of its time; whether the server took it.
 
-        Celery makes the message, and kombu its envelope. Left out is what comes to the same each time: to find the way
-        to the queue, and to declare it. Nothing is pushed where there is no connection yet.
+        Celery makes the message, and kombu what is around it. Left out is what comes to the same each time: to find the
+        way to the queue, and to declare it. Nothing is pushed where there is no connection yet.
         """
         pool: Any = self._celery.pool
         with pool.acquire(block=True, timeout=PUBLISH_WITHIN) as connection:
@@ -104,9 +104,9 @@ class TaskQueue:
             )
             content_type, encoding, body = dumps(message.body, serializer="json")
             properties = {**message.properties, "delivery_mode": _PERSISTENT}
-            envelope = channel.prepare_message(body, 0, content_type, encoding, message.headers | headers, properties)
+            prepared = channel.prepare_message(body, 0, content_type, encoding, message.headers | headers, properties)
             try:
-                channel.basic_publish(envelope, "", task.declaration.queue.value)
+                channel.basic_publish(prepared, "", task.declaration.queue.value)
             except (LostError, OSError):
                 return False
         return True

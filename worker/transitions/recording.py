@@ -30,7 +30,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from checkout_service.database.errors import DatabaseLockedError
-from checkout_service.database.statements import Statement, together
+from checkout_service.database.statements import Run, together
 from checkout_service.payments.status import AttemptStatus, PaymentStatus
 from checkout_service.providers.base import Decline, ProviderEvent
 from checkout_service.providers.entries import AttemptEntry, Entry
@@ -229,9 +229,7 @@ def _lock_all(
     return list(map(locked_payment, rows)), _known(map(statements.KnownEventRow._make, recorded))
 
 
-def _locks(
-    *, references: Sequence[PaymentName], ids: Sequence[UUID], money: Sequence[PaymentName]
-) -> list[tuple[Statement, Mapping[str, Any]]]:
+def _locks(*, references: Sequence[PaymentName], ids: Sequence[UUID], money: Sequence[PaymentName]) -> list[Run]:
     """What locks carts, where money may come, and then payments; the last one has their rows."""
     of_money = {"money_providers": [provider for provider, _ in money], "money": [name for _, name in money]}
     of_all = {"providers": [provider for provider, _ in references], "references": [name for _, name in references]}
@@ -322,11 +320,7 @@ def _raws(judged: Iterable[_Judged], news: set[int]) -> Mapping[UUID, bytes]:
     return {payment: statements.as_json(event.raw) for payment, event in newest.items()}
 
 
-_Asked = Sequence[tuple[Statement, Mapping[str, Any]]]
-"""A statement and its parameters; or none, where it has nothing to do."""
-
-
-def _folds(ids: Sequence[UUID], entries: Entries, raws: Mapping[UUID, bytes]) -> _Asked:
+def _folds(ids: Sequence[UUID], entries: Entries, raws: Mapping[UUID, bytes]) -> list[Run]:
     """What has the database compute these payments of their entries."""
     if not ids:
         return []
@@ -364,7 +358,7 @@ def _inserts(
     moved: set[UUID],
     named: Collection[tuple[UUID | None, UUID]],
     effects: list[Effect],
-) -> _Asked:
+) -> list[Run]:
     """Put the effects of the events in; what inserts those that have an id.
 
     One without an id is news only where it moved its payment: that nothing is under way is so at every look-up. If a
