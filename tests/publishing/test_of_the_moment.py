@@ -15,7 +15,7 @@ from redis import Redis
 from checkout_service.cache import Cache
 from checkout_service.local.guard import Guard
 from checkout_service.local.servers import Valkey, start_valkey
-from checkout_service.publishing.publisher import TaskQueue
+from checkout_service.publishing.publisher import QueueUnavailableError, TaskQueue
 from checkout_service.settings.secret import Secret
 from checkout_service.tasks import TaskName
 from tests.apps import _leave_pools
@@ -120,3 +120,12 @@ def test_message_is_sent_all_the_same_once_its_connection_is_gone(queue: TaskQue
     queue.enqueue(TaskName.PROCESS_WEBHOOK, "one")
 
     assert server.llen("webhooks") == 3
+
+
+def test_server_that_is_away_is_an_unavailable_queue(queue: TaskQueue, own_valkey: Valkey) -> None:
+    for _ in range(2):
+        queue.enqueue(TaskName.PROCESS_WEBHOOK, "one")
+    own_valkey.server.stop()
+
+    with pytest.raises(QueueUnavailableError):
+        queue.enqueue(TaskName.PROCESS_WEBHOOK, "one")
