@@ -4,8 +4,9 @@ Without a folder it is this tree beside itself, in whose database no events are 
 ``--traces 0.1`` it is this tree, of whose webhooks a tenth is traced, beside itself, where nothing is.
 
 Each tree has servers of its own, which both stand there all the time; one of them works at a time. Measured are
-webhooks taken, the drain of deliveries that become orders, the same while their events are posted to one endpoint, and
-sessions of ordinary listings, whose pieces are counted or not; printed is the ratio of each pair of turns. The other
+webhooks taken, the drain of deliveries that become orders, the same while their events are posted to one endpoint,
+sessions of ordinary listings, whose pieces are counted or not, and single webhooks until they are seen paid, on servers
+that are idle otherwise; printed is the ratio of each pair of turns. The other
 tree is a checkout of that commit; it uses this Python. ``python -m benchmarks --against COMMIT`` makes both by itself.
 """
 
@@ -27,7 +28,7 @@ from benchmarks.bystanders import Bystanders, watching
 from benchmarks.pairs import judge
 from benchmarks.report import load_average, tell
 
-FIGURES = ("receive", "receive-64", "drain", "delivered", "sessions", "untracked")
+FIGURES = ("receive", "receive-64", "drain", "delivered", "sessions", "untracked", "idle")
 SIDE = Path(__file__).with_name("one_side.py")
 
 END_WITHIN = 60.0
@@ -151,15 +152,21 @@ def in_pairs(figure: str, sides: Mapping[str, Side], *, rounds: int) -> tuple[li
 def _turn(figure: str, sides: Mapping[str, Side]) -> dict[str, dict[str, float]]:
     found = {name: side.measure(figure) for name, side in sides.items()}
     this, other = found["this"]["rate"], found["other"]["rate"]
-    tell(f"  {figure}: {this:,.0f} /s beside {other:,.0f} /s, {this / other:.2f}")
+    waits = "".join(
+        f"; {name} {found['this'][name]:.1f} beside {found['other'][name]:.1f} ms"
+        for name in ("p50", "p99")
+        if name in found["this"]
+    )
+    tell(f"  {figure}: {this:,.0f} /s beside {other:,.0f} /s, {this / other:.2f}{waits}")
     return found
 
 
 def median_of(name: str, rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
     medians = {group: statistics.median(found[name][group] for found in rounds) for group in rounds[0][name]}
     rate, _ = medians.pop("rate"), medians.pop("others", 0.0)
+    waits = "".join(f", {name} {medians.pop(name):.1f} ms" for name in ("p50", "p99") if name in medians)
     used = ", ".join(f"{group} {spent:,.0f}" for group, spent in medians.items() if spent > 1)
-    return f"{rate:,.0f} /s ({used} µs each)"
+    return f"{rate:,.0f} /s ({used} µs each){waits}"
 
 
 if __name__ == "__main__":

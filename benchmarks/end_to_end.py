@@ -41,7 +41,7 @@ def run(stand: Stand, *, quick: bool) -> Report:
         Watcher(stand, base, connection, first=webhooks, count=4).times(pause=0.0003)  # warms up
         with watched(stand) as usage:
             idle = Watcher(stand, base, connection, first=webhooks + 4, count=purchases - 4).times(pause=0.0003)
-        tell_times(report, "idle", idle, target="p50 < 12, p99 < 30 ms")
+        tell_times(report, "idle", idle, target="p50 < 6, p99 < 15 ms")
         report.remark(f"processors while it was idle: {usage}")
         sustained = sustain(stand, base, connection, webhooks=webhooks // 2, seconds=seconds // 2 or 1)
         report.add("sustained: posted and applied", per_second(sustained))

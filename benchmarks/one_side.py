@@ -21,7 +21,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import drain, load, seeds, shop
+from benchmarks import drain, end_to_end, load, seeds, shop
+from benchmarks.report import percentile
 from benchmarks.stand import Stand, stand
 from benchmarks.usage import CORES, watched
 
@@ -32,12 +33,19 @@ BUYERS = 8_000
 OF_OTHERS = 1_000_000_000
 """The first number of payments that are only there: those of the drain begin at 0."""
 
+PURCHASES = 200
+"""Webhooks of a turn that come one after the other, each once the payment of the one before is seen to be paid."""
+
+OF_PURCHASES = OF_OTHERS + OF_OTHERS // 2
+"""The first number of their payments."""
+
 SECONDS = 3.0
 GROUPS = ("web", "worker", "postgres", "sender", "receivers")
 WEBHOOKS = 4000
 LOG_FILES = 20
 WITHOUT_EVENTS = os.environ.get("BESIDE_EVENTS") == "off"
 _FIRSTS = count(0, DELIVERIES)
+_FIRST_PURCHASES = count(OF_PURCHASES, PURCHASES)
 
 # Nobody's open sessions and holds pile up as they never do in life, and each cart is filled anew.
 _DECIDE = ["UPDATE payments SET status = 'paid' WHERE status = 'pending'"]
@@ -58,10 +66,10 @@ _TRIGGERS_OF_EVENTS = """
 
 
 class Figure(NamedTuple):
-    """Each turn is prepared, which is not measured; the work says how many it did."""
+    """Each turn is prepared, which is not measured; the work says how many it did, or how long each took in seconds."""
 
     prepare: Callable[[], Any]
-    work: Callable[[Any], int]
+    work: Callable[[Any], int | list[float]]
 
 
 def main() -> None:
@@ -77,6 +85,7 @@ def main() -> None:
             "delivered": delivered,
             "sessions": sessions,
             "untracked": untracked,
+            "idle": idle,
         }
         figures: dict[str, Figure] = {}
         for line in sys.stdin:
@@ -119,11 +128,14 @@ def measure(servers: Stand, figure: Figure) -> dict[str, float]:
         connection.execute("CHECKPOINT")
     with watched(servers) as usage:
         began = time.perf_counter()
-        done = figure.work(prepared)
+        found = figure.work(prepared)
         seconds = time.perf_counter() - began
+    times = found if isinstance(found, list) else []
+    done = found if isinstance(found, int) else len(times)
     each = 1e6 * usage.seconds * CORES / done
     spent = {name: share * each for name, share in usage.shares.items() if name in GROUPS}
-    return {"rate": done / seconds, "others": usage.shares["others"]} | spent
+    waits = {f"p{share}": 1000 * percentile(times, share / 100) for share in (50, 99) if times}
+    return {"rate": done / seconds, "others": usage.shares["others"]} | waits | spent
 
 
 def receive(servers: Stand, connections: int = load.CONNECTIONS) -> Figure:
@@ -235,6 +247,23 @@ def sessions(servers: Stand, *, tracked: bool = True) -> Figure:
         return int(load.full_speed(base, file, seconds=SECONDS).requests)
 
     return Figure(prepare, work)
+
+
+def idle(servers: Stand) -> Figure:
+    """Webhooks one after the other, each from its post until a customer who polls all the while sees it paid."""
+    port = servers.environment["PORT"]
+    base = f"http://127.0.0.1:{port}" if "web" in servers.started else servers.serve()
+    if "worker" not in servers.started:
+        servers.work()
+
+    def prepare() -> Any:
+        first = next(_FIRST_PURCHASES)
+        with servers.connect() as connection:
+            seeds.add_payments(connection, first=first, count=PURCHASES)
+            connection.execute("VACUUM ANALYZE")
+            return end_to_end.Watcher(servers, base, connection, first=first, count=PURCHASES)
+
+    return Figure(prepare, lambda watcher: list(watcher.times(pause=0.0003)))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 NOISY = 1.25
 """How far the largest ratio of rates may be above the smallest, before the disk is taken for noisy."""
 
-NOT_SPENT = frozenset({"rate", "others"})
-"""What a side tells that is no processor time of the service: how many a second, and the share of others."""
+NOT_SPENT = frozenset({"rate", "others", "p50", "p99"})
+"""What a side tells that is no processor time of the service: how many a second, the share of others, and how long one
+took in milliseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,6 +50,13 @@ _PUT_EACH: Final = """
 """
 
 
+# Neither logged nor replicated: a server that writes each command to its disk before it answers would wait for that. A
+# server that knows no such thing keeps them like any other.
+_OF_THE_MOMENT: Final = "if redis.set_repl then redis.set_repl(redis.REPL_NONE) end "
+_CLAIM: Final = f"{_OF_THE_MOMENT} return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1])"
+_RELEASE: Final = f"{_OF_THE_MOMENT} return redis.call('DEL', KEYS[1])"
+
+
 class Cache:
     """A few bytes under a name, for a while. Every method works, with less to say, when the server is away."""
 
@@ -105,28 +112,32 @@ class Cache:
         values: Any = self._reached(lambda: self._redis.mget(prefixed), otherwise=[None] * len(names))
         return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
-    def claim(self, name: str, *, milliseconds: int) -> bool:
-        """Whether this caller is the one to act: True for the first within the time, and whenever nobody can tell."""
-        return bool(
-            self._reached(lambda: self._redis.set(self._prefix + name, b"1", nx=True, px=milliseconds), otherwise=True)
-        )
+    def claim(self, name: str, *, milliseconds: int, logged: bool = True) -> bool:
+        """Whether this caller is the one to act: True for the first within the time, and whenever nobody can tell.
 
-    def release(self, name: str) -> None:
-        """Let the next caller of ``claim`` be the first again."""
-        self._reached(lambda: self._redis.delete(self._prefix + name), otherwise=None)
+        Not ``logged`` is for what may be done twice: the claim is gone where the server dies, and waits for no disk.
+        """
+        key = self._prefix + name
+        if not logged:
+            return bool(self._reached(lambda: self._redis.eval(_CLAIM, 1, key, str(milliseconds)), otherwise=True))
+        return bool(self._reached(lambda: self._redis.set(key, b"1", nx=True, px=milliseconds), otherwise=True))
+
+    def release(self, name: str, *, logged: bool = True) -> None:
+        """Let the next caller of ``claim`` be the first again; ``logged`` as that claim was."""
+        key = self._prefix + name
+        command = partial(self._redis.delete, key) if logged else partial(self._redis.eval, _RELEASE, 1, key)
+        self._reached(command, otherwise=None)
 
     @contextmanager
     def releasing(self, name: str) -> Iterator[None]:
-        """The same, while the block does something else: the command is sent before it, and answered when it has ended.
-
-        A server that writes each command to its disk before it answers takes a millisecond or more for that.
-        """
-        sent = None if self._breaker.is_open else self._sent("DEL", self._prefix + name)
+        """The same of one that is not logged, while the block does something else: the command is sent before it, and
+        answered when it has ended."""
+        sent = None if self._breaker.is_open else self._sent("EVAL", _RELEASE, "1", self._prefix + name)
         try:
             yield
         finally:
             if sent is None or not self._is_answered(sent):
-                self.release(name)
+                self.release(name, logged=False)
 
     def run(self, script: str, names: Sequence[str], arguments: Sequence[int]) -> list[Any] | None:
         """What a script in Lua answers, which sees and changes these names at once; None while the server is away."""

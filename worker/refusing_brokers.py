@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from kombu.transport.redis import Channel, QoS, Transport
+from kombu.transport.redis import Channel, Transport
 from kombu.transport.virtual import QoS as CountedMessages
 
 from checkout_service.refused_writes import RefusalError
+from worker.noted_messages import EarlyQoS
 
 
-class ForgivingQoS(QoS):
+class ForgivingQoS(EarlyQoS):
     """Counts a message as done that the server does not take as done. It comes again, which does no harm."""
 
     def ack(self, delivery_tag: str) -> None:

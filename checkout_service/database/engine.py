@@ -97,6 +97,10 @@ def connect_database(
     given = parameters.get("options", "")
     own = parameters | {"prepare_threshold": None}
     if pooler == "none":
+        if patient:
+            # Of several children each has its own connection: where little happens they come to the usual five runs of
+            # a statement only after long, and it is parsed and planned anew until then.
+            parameters["prepare_threshold"] = 1
         parameters["options"] = (
             f"{given} -c statement_timeout={timeout} -c lock_timeout={LOCK_WITHIN} "
             f"-c idle_in_transaction_session_timeout=10000 -c timezone=UTC"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import collections
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import psycopg
@@ -72,19 +73,18 @@ class Statement:
 
     def within(self, connection: Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """The same in the transaction that the connection is in."""
-        lent = connection.connection
-        try:
-            return self._rows(lent, parameters)
-        except psycopg.Error as error:
-            lost: bool = connection.dialect.is_disconnect(cast("Any", error), lent, None)
-            if lost:
-                connection.engine.pool._invalidate(lent, error)
-                connection.invalidate(error)
-            raise self._as_core(error, lost=lost) from error
+        with self._failing_as_core(connection):
+            return self._rows(connection.connection, parameters)
 
     def _rows(self, lent: Any, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        return self._read(self._sent(lent, parameters))
+
+    def _sent(self, lent: Any, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
         cursor: psycopg.Cursor[Any] = lent.cursor()
         cursor.execute(self.sql, {**self.constants, **parameters}, binary=self._binary)
+        return cursor
+
+    def _read(self, cursor: psycopg.Cursor[Any]) -> Sequence[Any]:
         result = cursor.pgresult
         if result is None or not result.nfields:
             return ()
@@ -100,10 +100,41 @@ class Statement:
             self._row = cast("Any", collections.namedtuple("Row", names, rename=True))._make
         return list(map(self._row, rows))
 
+    @contextmanager
+    def _failing_as_core(self, connection: Connection) -> Iterator[None]:
+        lent = connection.connection
+        try:
+            yield
+        except psycopg.Error as error:
+            lost: bool = connection.dialect.is_disconnect(cast("Any", error), lent, None)
+            if lost:
+                connection.engine.pool._invalidate(lent, error)
+                connection.invalidate(error)
+            raise self._as_core(error, lost=lost) from error
+
     def _as_core(self, error: psycopg.Error, *, lost: bool) -> BaseException:
         return DBAPIError.instance(
             self.sql, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=lost, dialect=_DIALECT
         )
+
+
+Run = tuple[Statement, Mapping[str, Any]]
+"""A statement and its parameters."""
+
+
+def together(connection: Connection, *runs: Run) -> list[Sequence[Any]]:
+    """The rows of each of these, run one after the other in the transaction that the connection is in.
+
+    All are sent before the first answer is waited for, the begin of the transaction with them: so none may need what
+    another one finds. What one raises is raised in the name of the first; those behind it are not run then.
+    """
+    if len(runs) < 2:
+        return [statement.within(connection, parameters) for statement, parameters in runs]
+    with runs[0][0]._failing_as_core(connection):
+        lent: Any = connection.connection
+        with lent.pipeline():
+            cursors = [statement._sent(lent, parameters) for statement, parameters in runs]
+        return [statement._read(cursor) for (statement, _), cursor in zip(runs, cursors, strict=True)]
 
 
 def writes(statement: Statement | Executable) -> bool:

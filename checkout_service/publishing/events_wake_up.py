@@ -49,12 +49,12 @@ class EventsNotifier:
 def wake_sender() -> None:
     """Enqueue the sender's task unless a message is on its way. Where the broker is away, the sweep sends it."""
     claims = current_app.extensions["cache"]
-    if not claims.claim(WAKE_UP, milliseconds=CLAIMED_FOR):
+    if not claims.claim(WAKE_UP, milliseconds=CLAIMED_FOR, logged=False):
         return
     try:
         task_queue().enqueue(TaskName.SEND_EVENTS)
     except QueueUnavailableError:
-        claims.release(WAKE_UP)
+        claims.release(WAKE_UP, logged=False)
 
 
 def connect_events_notifier(app: Flask) -> None:

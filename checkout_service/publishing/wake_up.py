@@ -50,12 +50,12 @@ class Notifier:
 def wake_worker(delivery_id: str, request_id: str | None = None) -> None:
     """Enqueue the webhook's task unless a message is on its way. Where the broker is away, the sweep sends it."""
     claims = current_app.extensions["cache"]
-    if not claims.claim(WAKE_UP, milliseconds=Notifier.CLAIMED_FOR):
+    if not claims.claim(WAKE_UP, milliseconds=Notifier.CLAIMED_FOR, logged=False):
         return
     try:
         task_queue().enqueue(TaskName.PROCESS_WEBHOOK, delivery_id, request_id=request_id)
     except QueueUnavailableError:
-        claims.release(WAKE_UP)
+        claims.release(WAKE_UP, logged=False)
 
 
 WAKE_UP: Final = "wake_up"

@@ -35,7 +35,7 @@ from flower.views.auth import LoginHandler
 from flower.views.monitor import Healthcheck
 from granian import _signals
 from granian.server import MPServer, mp
-from kombu.transport.redis import Channel
+from kombu.transport.redis import Channel, QoS
 from packaging.requirements import Requirement
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
 from requests import Response
@@ -175,6 +175,17 @@ NAMES = (
         purpose="A Redis channel that was closed says so by an error that Celery expects, not an AttributeError.",
         when_gone="Run tests/brokers/test_closed_channels.py and the fault campaign without closed_channels.py: if a "
         "busy worker outlives its broker, delete the file; else find what asks a closed channel for its server.",
+    ),
+    PrivateName(
+        package="kombu",
+        names=("_raw",),
+        holds=lambda: all(
+            part in inspect.getsource(QoS.append)
+            for part in ("zadd(self.unacked_index_key", "hset(self.unacked_key", "dumps([message._raw, EX, RK])")
+        ),
+        used_in=("worker/noted_messages.py",),
+        purpose="A message is noted at Redis as kombu notes it, without the wait for the answer.",
+        when_gone="Note what QoS.append notes then, or leave that to kombu: tests/brokers/test_noted_messages.py.",
     ),
     PrivateName(
         package="celery",

@@ -11,8 +11,8 @@ from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.exc import DataError
 
-from checkout_service.database.engine import Conflict, db, execute
-from checkout_service.database.statements import Statement, writes
+from checkout_service.database.engine import Conflict, constraint_of, db, execute, transaction
+from checkout_service.database.statements import Statement, together, writes
 from checkout_service.doctor.rights import WEB_FUNCTIONS
 from checkout_service.payments.models import Payment
 from checkout_service.payments.status import PaymentStatus
@@ -112,3 +112,31 @@ def test_whoever_calls_a_function_that_writes_is_known_to_write() -> None:
 def test_what_writes_is_seen(sql: str, is_seen: bool) -> None:
     assert Statement(sql).writes is is_seen
     assert writes(text(sql)) is is_seen
+
+
+def test_statements_that_are_sent_together_give_the_rows_of_each(sql: Sql) -> None:
+    add = Statement("INSERT INTO users (id) VALUES (:id)")
+    see = Statement("SELECT id FROM users WHERE id = :id")
+    user = uuid4()
+
+    with transaction() as connection:
+        assert together(connection) == []
+        nothing, [row], [(number,)] = together(
+            connection, (add, {"id": user}), (see, {"id": user}), (Statement("SELECT 7", named=False), {})
+        )
+        assert together(connection, (see, {"id": user})) == [[(user,)]]
+
+    assert (nothing, row.id, number) == ((), user, 7)
+    assert sql("SELECT count(*) FROM users WHERE id = :id", id=user)[0].count == 1
+
+
+def test_what_one_of_them_raises_ends_the_transaction_and_no_other_is_run(sql: Sql) -> None:
+    add = Statement("INSERT INTO users (id) VALUES (:id)")
+    first, last = uuid4(), uuid4()
+
+    with pytest.raises(Conflict) as raised, transaction() as connection:
+        together(connection, (add, {"id": first}), (add, {"id": first}), (add, {"id": last}))
+
+    assert constraint_of(raised.value) == "users_pkey"
+    assert sql("SELECT count(*) FROM users WHERE id IN (:first, :last)", first=first, last=last)[0].count == 0
+    assert execute(Statement("SELECT 7"))[0][0] == 7, "its connection is usable"

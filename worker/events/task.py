@@ -47,14 +47,14 @@ def send() -> str:
             if something_is_due():
                 attempts += asyncio.run(send_for(max(0.0, until - monotonic())))
             # Nobody was sent a message meanwhile. So it is released before the last look: what comes later sends one.
-            cache().release(WAKE_UP)
+            cache().release(WAKE_UP, logged=False)
             if is_stopping() or not (give_numbers().events or something_is_due()):
                 return f"{attempts} attempts"
             if monotonic() > until:
                 _call_another()
                 return f"{attempts} attempts, and more to do"
     except DatabaseUnavailableError:
-        cache().release(WAKE_UP)
+        cache().release(WAKE_UP, logged=False)
         log.warning("database_unavailable")
         return f"{attempts} attempts; the database is unavailable, and the sweep sends another wake-up"
 

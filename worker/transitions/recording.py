@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -30,6 +30,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from checkout_service.database.errors import DatabaseLockedError
+from checkout_service.database.statements import Run, together
 from checkout_service.payments.status import AttemptStatus, PaymentStatus
 from checkout_service.providers.base import Decline, ProviderEvent
 from checkout_service.providers.entries import AttemptEntry, Entry
@@ -116,25 +117,27 @@ def record_refusal(
     There is no event about a refusal: nothing was made at the provider. ``provider_ref`` is what its
     ``provider`` calls the payment, ``detail`` what staff read of the refusal.
     """
-    payments = _lock(connection, references=[(provider, provider_ref)], ids=[], money=[])
+    (rows,) = together(connection, *_locks(references=[(provider, provider_ref)], ids=[], money=[]))
+    payments = list(map(locked_payment, rows))
     lock_refunds(connection, payments)
     refunds = [refund for payment in payments for refund in payment.refunds if refund.id == refund_id]
     if not refunds or not refunds[0].refuse(decline, detail):
         return Recorded()
     changes = write_refunds(connection, refunds)
-    folded = _fold(connection, [refunds[0].payment.id], Entries(), {})
+    (computed,) = together(connection, *_folds([refunds[0].payment.id], Entries(), {}))
+    folded = _changes(computed)
     move = RefundMove(refunds[0].payment.provider, refunds[0].status)
     return Recorded(refund_moves=[move], payment_moves=_moves(payments, folded), changes=[*folded, *changes])
 
 
 def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded:
     matches = find(connection, events)
-    payments = _lock_all(connection, events, matches)
+    payments, known = _lock_all(connection, events, matches)
     matcher = Matcher(matches, payments)
     matched = [matcher.match(received.event) for received in events]
     opened_in = _note_traces(connection, events, matched)
     effects, entries = [FOREIGN if received.event.foreign else PARKED for received in events], Entries()
-    judged = _judge(connection, events, matched, effects)
+    judged = _judge(events, matched, known, effects)
     for each in judged:
         if each.match.others:
             entries.flag_names(each.payment.id, each.match.others, each.place)
@@ -144,12 +147,16 @@ def _record(connection: Connection, events: Sequence[ReceivedEvent]) -> Recorded
     entries.write(connection)
     written = write_refunds(connection, refunds.refunds)
     entries.touched.update(change.payment_id for change in written)
-    folded = _fold(connection, _with_mates(payments, entries.touched), entries, _raws(judged, entries.news))
-    # Both are asked of events without an id alone, which answers to queries have.
-    has_answers = any(not each.event.event_id for each in judged)
-    moved = {change.payment_id for change in folded} if has_answers else set()
-    named = named_in(events, matched) if has_answers else set()
-    _conclude(connection, judged, entries.news, moved, named, effects)
+    folds = _folds(_with_mates(payments, entries.touched), entries, _raws(judged, entries.news))
+    # What payments came to is asked of events without an id alone, which answers to queries have.
+    if any(not each.event.event_id for each in judged):
+        folded = [change for rows in together(connection, *folds) for change in _changes(rows)]
+        moved = {change.payment_id for change in folded}
+        together(connection, *_inserts(judged, entries.news, moved, named_in(events, matched), effects))
+    else:
+        inserts = _inserts(judged, entries.news, set(), set(), effects)
+        found = together(connection, *folds, *inserts)
+        folded = _changes(found[0]) if folds else []
     insert_refund_events(connection, refunds.entries)
     return Recorded(
         effects=effects,
@@ -188,8 +195,11 @@ def _note_traces(
     }
 
 
-def _lock_all(connection: Connection, events: Iterable[ReceivedEvent], matches: Matches) -> list[LockedPayment]:
-    """The payments that the events speak of, and others for the same things that have money."""
+def _lock_all(
+    connection: Connection, events: Iterable[ReceivedEvent], matches: Matches
+) -> tuple[list[LockedPayment], Mapping[EventKey, object]]:
+    """The payments that the events speak of, and others for the same things that have money; and what was recorded
+    before of these events."""
     references: set[PaymentName] = set()
     money: set[PaymentName] = set()
     naming: set[PaymentName] = set()
@@ -209,22 +219,29 @@ def _lock_all(connection: Connection, events: Iterable[ReceivedEvent], matches: 
         money |= naming
     in_order = sorted(references)
     of_money = in_order if money == references else sorted(money)
-    return _lock(connection, references=in_order, ids=sorted(matches.references), money=of_money)
+    locks = _locks(references=in_order, ids=sorted(matches.references), money=of_money)
+    ids = {received.event.event_id for received in events if isinstance(received.event, ProviderEvent)} - {""}
+    if not ids:
+        *_, rows = together(connection, *locks)
+        return list(map(locked_payment, rows)), {}
+    values = {"providers": sorted({provider for provider, _ in references}), "events": sorted(ids)}
+    *_, rows, recorded = together(connection, *locks, (statements.KNOWN_EVENTS, values))
+    return list(map(locked_payment, rows)), _known(map(statements.KnownEventRow._make, recorded))
 
 
-def _lock(
-    connection: Connection, *, references: Sequence[PaymentName], ids: Sequence[UUID], money: Sequence[PaymentName]
-) -> list[LockedPayment]:
+def _locks(*, references: Sequence[PaymentName], ids: Sequence[UUID], money: Sequence[PaymentName]) -> list[Run]:
+    """What locks carts, where money may come, and then payments; the last one has their rows."""
     of_money = {"money_providers": [provider for provider, _ in money], "money": [name for _, name in money]}
-    if money:
-        statements.LOCK_CARTS.within(connection, of_money)
     of_all = {"providers": [provider for provider, _ in references], "references": [name for _, name in references]}
-    values = {**of_all, **of_money, "ids": ids}
-    return list(map(locked_payment, statements.LOCK_PAYMENTS.within(connection, values)))
+    of_carts = [(statements.LOCK_CARTS, of_money)] if money else []
+    return [*of_carts, (statements.LOCK_PAYMENTS, {**of_all, **of_money, "ids": ids})]
 
 
 def _judge(
-    connection: Connection, events: Sequence[ReceivedEvent], matched: Sequence[Match], effects: list[Effect]
+    events: Sequence[ReceivedEvent],
+    matched: Sequence[Match],
+    known: Mapping[EventKey, object],
+    effects: list[Effect],
 ) -> list[_Judged]:
     """The events about payments that are here and were not recorded before; of the others the effects are put in.
 
@@ -232,7 +249,6 @@ def _judge(
     recorded as a mismatch is judged again. The id of an answer to a query names what was seen, not when: seen again, it
     tells that an attempt is under way still, or once more, and puts its time limit no further off.
     """
-    known = _known_events(connection, events, matched)
     judged: list[_Judged] = []
     counted: dict[EventKey, _Judged] = {}
     for place, (received, match) in enumerate(zip(events, matched, strict=True)):
@@ -283,19 +299,8 @@ _SETTLED: Final = object()
 """In place of the status of an event that is not judged again."""
 
 
-def _known_events(
-    connection: Connection, events: Sequence[ReceivedEvent], matched: Sequence[Match]
-) -> Mapping[EventKey, object]:
+def _known(rows: Iterable[statements.KnownEventRow]) -> Mapping[EventKey, object]:
     """The events that were recorded before; those that were a mismatch with their status."""
-    keys = {
-        (received.event.provider, received.event.event_id)
-        for received, match in zip(events, matched, strict=True)
-        if match.payment is not None and received.event.event_id and isinstance(received.event, ProviderEvent)
-    }
-    if not keys:
-        return {}
-    values = {"providers": sorted({provider for provider, _ in keys}), "events": sorted(name for _, name in keys)}
-    rows = map(statements.KnownEventRow._make, statements.KNOWN_EVENTS.within(connection, values))
     return {
         (row.provider, row.event_id): (row.status and PaymentStatus(row.status))
         if row.outcome == Outcome.MISMATCH
@@ -315,20 +320,22 @@ def _raws(judged: Iterable[_Judged], news: set[int]) -> Mapping[UUID, bytes]:
     return {payment: statements.as_json(event.raw) for payment, event in newest.items()}
 
 
-def _fold(connection: Connection, ids: Sequence[UUID], entries: Entries, raws: Mapping[UUID, bytes]) -> list[Change]:
-    """Have the database compute these payments of their entries; what changed of them."""
+def _folds(ids: Sequence[UUID], entries: Entries, raws: Mapping[UUID, bytes]) -> list[Run]:
+    """What has the database compute these payments of their entries."""
     if not ids:
         return []
     closing, looked_up = entries.closing, entries.looked_up
-    rows = statements.FOLD.within(
-        connection,
-        {
-            "ids": ids,
-            "closing": [closing[id_].value if id_ in closing else None for id_ in ids] if closing else None,
-            "looked_up": [looked_up.get(id_) for id_ in ids] if looked_up else None,
-            "raws": [raws.get(id_) for id_ in ids] if raws else None,
-        },
-    )
+    values = {
+        "ids": ids,
+        "closing": [closing[id_].value if id_ in closing else None for id_ in ids] if closing else None,
+        "looked_up": [looked_up.get(id_) for id_ in ids] if looked_up else None,
+        "raws": [raws.get(id_) for id_ in ids] if raws else None,
+    }
+    return [(statements.FOLD, values)]
+
+
+def _changes(rows: Sequence[Any]) -> list[Change]:
+    """What changed of the payments that were computed."""
     return [
         Change(ObjectKind.PAYMENT, row.id, row.id, row.version, row.status_from, row.status_to)
         for row in map(statements.FoldRow._make, rows)
@@ -345,15 +352,14 @@ def _moves(payments: Iterable[LockedPayment], folded: Iterable[Change]) -> list[
     ]
 
 
-def _conclude(
-    connection: Connection,
+def _inserts(
     judged: Sequence[_Judged],
     news: set[int],
     moved: set[UUID],
     named: Collection[tuple[UUID | None, UUID]],
     effects: list[Effect],
-) -> None:
-    """Put the effects of the events in, and insert those that have an id.
+) -> list[Run]:
+    """Put the effects of the events in; what inserts those that have an id.
 
     One without an id is news only where it moved its payment: that nothing is under way is so at every look-up. If a
     webhook led to it, and to no event with an id about that payment (``named``), it gets one: by these a webhook is
@@ -373,22 +379,20 @@ def _conclude(
         if event.event_id:
             by_key[event.provider, event.event_id] = each if event is each.event else each._replace(event=event)
     if not (chosen := [by_key[key] for key in sorted(by_key)]):  # by key: it is kinder to the index
-        return
+        return []
     events = [each.event for each in chosen]
     words = [orjson.dumps(in_words(event.entries)).decode() if event.entries else None for event in events]
-    statements.INSERT_EVENTS.within(
-        connection,
-        {
-            "deliveries": [each.received.delivery_id for each in chosen],
-            "providers": [event.provider for event in events],
-            "events": [event.event_id for event in events],
-            "payments": [each.payment.id for each in chosen],
-            "statuses": [event.status and event.status.value for event in events],
-            "amounts": [event.amount for event in events],
-            "currencies": [event.currency for event in events],
-            "outcomes": [effects[each.place].outcome.value for each in chosen],
-            "entries": words if any(words) else [],
-            "occurred": [event.occurred_at for event in events],
-            "received": [each.received.received_at for each in chosen],
-        },
-    )
+    values = {
+        "deliveries": [each.received.delivery_id for each in chosen],
+        "providers": [event.provider for event in events],
+        "events": [event.event_id for event in events],
+        "payments": [each.payment.id for each in chosen],
+        "statuses": [event.status and event.status.value for event in events],
+        "amounts": [event.amount for event in events],
+        "currencies": [event.currency for event in events],
+        "outcomes": [effects[each.place].outcome.value for each in chosen],
+        "entries": words if any(words) else [],
+        "occurred": [event.occurred_at for event in events],
+        "received": [each.received.received_at for each in chosen],
+    }
+    return [(statements.INSERT_EVENTS, values)]

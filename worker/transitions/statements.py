@@ -35,9 +35,14 @@ FIND_NAMES: Final = Statement(
 )
 
 # Where money may come or be authorized, or that may end, before any payment: of two payments of one generation the
-# second waits here and sees the first, and the order takes what it bought out of the cart.
+# second waits here and sees the first, and the order takes what it bought out of the cart. For the rest of the
+# transaction plans are kept, and read no table from end to end: to make those of both locks anew for a single payment
+# took longer than to lock it.
 LOCK_CARTS: Final = Statement(
-    "SELECT carts_lock_for_payments(CAST(:money_providers AS text[]), CAST(:money AS text[]))::text"
+    """
+    SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
+        carts_lock_for_payments(CAST(:money_providers AS text[]), CAST(:money AS text[]))::text
+    """
 )
 
 

@@ -92,7 +92,7 @@ def process(delivery_id: str) -> str:
         # Wake-ups are quiet. One that names a webhook which was rejected meanwhile asks for no replay.
         key = None if process.request.get("quiet") else _key()
         if key is not None:
-            cache().release(WAKE_UP)
+            cache().release(WAKE_UP, logged=False)
             replay = claim_one(own, key=key, operator=_operator())
             if replay is not None and replay.replay_of is not None:
                 return _replay_one(replay, replay.replay_of, until)
