@@ -51,8 +51,8 @@ _PUT_EACH: Final = """
 
 
 # Neither logged nor replicated: a server that writes each command to its disk before it answers would wait for that. A
-# server that knows no such thing keeps them like any other.
-_OF_THE_MOMENT: Final = "if redis.set_repl then redis.set_repl(redis.REPL_NONE) end "
+# server that knows no such thing, or lets no script do it, keeps them like any other.
+_OF_THE_MOMENT: Final = "pcall(redis.set_repl, redis.REPL_NONE) "
 _CLAIM: Final = f"{_OF_THE_MOMENT} return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1])"
 _RELEASE: Final = f"{_OF_THE_MOMENT} return redis.call('DEL', KEYS[1])"
 

@@ -125,8 +125,9 @@ Run = tuple[Statement, Mapping[str, Any]]
 def together(connection: Connection, *runs: Run) -> list[Sequence[Any]]:
     """The rows of each of these, run one after the other in the transaction that the connection is in.
 
-    All are sent before the first answer is waited for, the begin of the transaction with them: so none may need what
-    another one finds. What one raises is raised in the name of the first; those behind it are not run then.
+    All are sent before the first answer is waited for: so none may need what another one finds. The begin of the
+    transaction goes before them, by itself. What one raises is raised in the name of the first; those behind it are not
+    run then. The time that the client waits for one statement is for all of them.
     """
     if len(runs) < 2:
         return [statement.within(connection, parameters) for statement, parameters in runs]

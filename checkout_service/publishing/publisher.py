@@ -5,13 +5,14 @@ A message is only a wake-up. Whatever happens to it, a sweep finds the row that 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 from uuid import uuid4
 
 from celery import Celery
 from flask import Flask, current_app
-from kombu.exceptions import OperationalError
+from kombu.exceptions import LimitExceeded, OperationalError
 from kombu.serialization import dumps
 
 from checkout_service.breaker import Breaker, BreakerOpenError
@@ -22,7 +23,7 @@ from checkout_service.settings.secret import Secret
 from checkout_service.tasks import TaskName
 
 PUBLISH_WITHIN: Final = 0.25
-"""Seconds for each of three tries at most; with a connect the publish stays under one second."""
+"""Seconds for each of three tries at most; with a connect the publish takes about one second."""
 
 _PERSISTENT: Final = 2
 """The mode of a message that is to outlive its broker, which Redis takes no note of."""
@@ -67,7 +68,7 @@ class TaskQueue:
     ) -> str:
         """Publish one message and return the task's id, which is new unless it is given.
 
-        Raises QueueUnavailableError in well under a second. Of a ``watched`` task Flower is sent every step, and of the
+        Raises QueueUnavailableError in about a second. Of a ``watched`` task Flower is sent every step, and of the
         others only the end of one that fails.
         """
         headers: dict[str, Any] = {} if watched else {"quiet": True}
@@ -86,10 +87,10 @@ class TaskQueue:
         """Push what Celery would onto the list of Redis, in a third of its time; whether the server took it.
 
         Celery makes the message, and kombu what is around it. Left out is what comes to the same each time: to find the
-        way to the queue, and to declare it. Nothing is pushed where there is no connection yet.
+        way to the queue, and to declare it. Nothing is pushed where there is no connection yet, or none to spare.
         """
         pool: Any = self._celery.pool
-        with pool.acquire(block=True, timeout=PUBLISH_WITHIN) as connection:
+        with suppress(LimitExceeded), pool.acquire(block=True, timeout=PUBLISH_WITHIN) as connection:
             if connection.transport.driver_type != "redis" or not connection.connected:
                 return False
             channel = connection.default_channel
@@ -107,9 +108,10 @@ class TaskQueue:
             prepared = channel.prepare_message(body, 0, content_type, encoding, message.headers | headers, properties)
             try:
                 channel.basic_publish(prepared, "", task.declaration.queue.value)
+                return True
             except (LostError, OSError):
                 return False
-        return True
+        return False
 
     def _send(self, task: TaskName, arguments: tuple[str, ...], headers: dict[str, Any], task_id: str) -> None:
         """Have Celery send it, which tries twice, and several brokers. Raises OperationalError and OSError."""

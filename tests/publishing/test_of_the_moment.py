@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
+from checkout_service.breaker import Breaker
 from checkout_service.cache import Cache
 from checkout_service.local.guard import Guard
 from checkout_service.local.servers import Valkey, start_valkey
@@ -129,3 +130,19 @@ def test_server_that_is_away_is_an_unavailable_queue(queue: TaskQueue, own_valke
 
     with pytest.raises(QueueUnavailableError):
         queue.enqueue(TaskName.PROCESS_WEBHOOK, "one")
+
+
+def test_where_all_connections_are_taken_the_queue_is_unavailable_and_one_that_is_given_back_is_used(
+    queue: TaskQueue, server: Redis
+) -> None:
+    pool: Any = queue._celery.pool
+    with ExitStack() as taken:
+        for _ in range(pool.limit):
+            taken.enter_context(pool.acquire(block=True))
+        with pytest.raises(QueueUnavailableError):
+            queue.enqueue(TaskName.PROCESS_WEBHOOK, "one")
+    queue._breaker = Breaker()
+
+    queue.enqueue(TaskName.PROCESS_WEBHOOK, "one")
+
+    assert server.llen("webhooks") == 1
