@@ -5,15 +5,12 @@ A message is only a wake-up. Whatever happens to it, a sweep finds the row that 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
-from uuid import uuid4
 
 from celery import Celery
 from flask import Flask, current_app
-from kombu.exceptions import LimitExceeded, OperationalError
-from kombu.serialization import dumps
+from kombu.exceptions import OperationalError
 
 from checkout_service.breaker import Breaker, BreakerOpenError
 from checkout_service.publishing.broker import celery_broker
@@ -23,10 +20,8 @@ from checkout_service.settings.secret import Secret
 from checkout_service.tasks import TaskName
 
 PUBLISH_WITHIN: Final = 0.25
-"""Seconds for each of three tries at most; with a connect the publish takes about one second."""
+"""Seconds for each of two tries; with a retry and a connect the publish stays well under one second."""
 
-_PERSISTENT: Final = 2
-"""The mode of a message that is to outlive its broker, which Redis takes no note of."""
 
 _OF_FIRST_MESSAGE: Final = (
     *("celery.app.amqp", "celery.app.events", "celery.app.task", "celery.backends.base", "celery.events"),
@@ -68,65 +63,29 @@ class TaskQueue:
     ) -> str:
         """Publish one message and return the task's id, which is new unless it is given.
 
-        Raises QueueUnavailableError in about a second. Of a ``watched`` task Flower is sent every step, and of the
+        Raises QueueUnavailableError in well under a second. Of a ``watched`` task Flower is sent every step, and of the
         others only the end of one that fails.
         """
         headers: dict[str, Any] = {} if watched else {"quiet": True}
         if request_id:
             headers["request_id"] = request_id
-        own_id = task_id or str(uuid4())
         try:
             with self._breaker.guard(OperationalError, OSError):
-                if watched or not self._is_pushed(task, arguments, headers, own_id):
-                    self._send(task, arguments, headers, own_id)
+                sent = self._celery.send_task(
+                    task,
+                    args=arguments,
+                    queue=task.declaration.queue.value,
+                    task_id=task_id,
+                    argsrepr=repr(arguments),
+                    kwargsrepr="{}",
+                    headers=headers or None,
+                    confirm_timeout=PUBLISH_WITHIN,
+                    retry=True,
+                    retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.05, "interval_max": 0.1},
+                )
         except (OperationalError, OSError, BreakerOpenError) as error:
             raise QueueUnavailableError(str(error) or "the broker failed a moment ago") from error
-        return own_id
-
-    def _is_pushed(self, task: TaskName, arguments: tuple[str, ...], headers: dict[str, Any], task_id: str) -> bool:
-        """Push what Celery would onto the list of Redis, in a third of its time; whether the server took it.
-
-        Celery makes the message, and kombu what is around it. Left out is what comes to the same each time: to find the
-        way to the queue, and to declare it. Nothing is pushed where there is no connection yet, or none to spare.
-        """
-        pool: Any = self._celery.pool
-        with suppress(LimitExceeded), pool.acquire(block=True, timeout=PUBLISH_WITHIN) as connection:
-            if connection.transport.driver_type != "redis" or not connection.connected:
-                return False
-            channel = connection.default_channel
-            message = self._celery.amqp.create_task_message(
-                task_id,
-                task.value,
-                args=arguments,
-                kwargs={},
-                argsrepr=repr(arguments),
-                kwargsrepr="{}",
-                ignore_result=None,
-            )
-            content_type, encoding, body = dumps(message.body, serializer="json")
-            properties = {**message.properties, "delivery_mode": _PERSISTENT}
-            prepared = channel.prepare_message(body, 0, content_type, encoding, message.headers | headers, properties)
-            try:
-                channel.basic_publish(prepared, "", task.declaration.queue.value)
-                return True
-            except (LostError, OSError):
-                return False
-        return False
-
-    def _send(self, task: TaskName, arguments: tuple[str, ...], headers: dict[str, Any], task_id: str) -> None:
-        """Have Celery send it, which tries twice, and several brokers. Raises OperationalError and OSError."""
-        self._celery.send_task(
-            task,
-            args=arguments,
-            queue=task.declaration.queue.value,
-            task_id=task_id,
-            argsrepr=repr(arguments),
-            kwargsrepr="{}",
-            headers=headers or None,
-            confirm_timeout=PUBLISH_WITHIN,
-            retry=True,
-            retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.05, "interval_max": 0.1},
-        )
+        return str(sent.id)
 
     @property
     def is_away(self) -> bool:
