@@ -118,7 +118,7 @@ class LateAnswer:
 
 
 def send_together(answers: Sequence[tuple[LateAnswer, bytes]]) -> None:
-    """Send what the views have answered, each with its body. Their lines are written first, all as one piece.
+    """Send what the views have answered, each with its body. Their lines are written first, together.
 
     A line by itself costs as much as half of an answer, and lets another thread have the interpreter.
     """

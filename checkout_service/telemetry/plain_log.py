@@ -1,7 +1,8 @@
 """Lines of a process that does without structlog, which takes 6 MiB: the one above the web's master is there for as
 long as the service, and writes next to nothing.
 
-They look as those of ``logs``, but for colours. Their values are the process's own: nothing is struck out of them.
+They look as those of ``logs``, which writes by the same ``write``, but for colours. Their values are the process's own:
+nothing is struck out of them.
 """
 
 from __future__ import annotations

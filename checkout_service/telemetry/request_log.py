@@ -105,7 +105,8 @@ def interrupt(environ: dict[str, Any]) -> Begun:
 def end_together(answered: Iterable[tuple[Begun, int]]) -> None:
     """Count answers that were postponed, and are given at this moment with these statuses, and write their lines.
 
-    As ``resume`` and ``end`` of each, but for their spans, which nobody has resumed.
+    As ``resume`` and ``end`` of each, but for their spans, which nobody has resumed. None is of a quiet route: only
+    webhooks are postponed so.
     """
     now = perf_counter()
     lines = [

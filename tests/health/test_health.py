@@ -135,8 +135,6 @@ def test_frozen_servers_are_named_in_time_however_many_ask(
 def test_it_recovers_by_itself(make_app: MakeApp, sql: Sql) -> None:
     app = make_app()
     assert app.test_client().get("/readyz").status_code == 200
-    with app.app_context():
-        db.session.remove()
     sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'checkout-web'")
     assert app.test_client().get("/readyz").status_code == 200
 
