@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -140,3 +141,18 @@ def test_what_one_of_them_raises_ends_the_transaction_and_no_other_is_run(sql: S
     assert constraint_of(raised.value) == "users_pkey"
     assert sql("SELECT count(*) FROM users WHERE id IN (:first, :last)", first=first, last=last)[0].count == 0
     assert execute(Statement("SELECT 7"))[0][0] == 7, "its connection is usable"
+
+
+def test_statements_that_are_sent_together_are_not_waited_for_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered: list[bool] = []
+    sent = Statement._sent
+
+    def noted(statement: Statement, *arguments: Any) -> Any:
+        cursor = sent(statement, *arguments)
+        answered.append(cursor.pgresult is not None)
+        return cursor
+
+    monkeypatch.setattr(Statement, "_sent", noted)
+    with transaction() as connection:
+        together(connection, *[(Statement("SELECT 1 AS one"), {})] * 3)
+    assert answered == [False] * 3
