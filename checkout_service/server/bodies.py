@@ -1,8 +1,7 @@
-"""Reads the bodies of requests before they take a slot. Bounded are the bytes, the time, and the threads that wait.
+"""Reads the bodies of requests before they take a slot. Bounded are the bytes, the time, and the bodies on their way.
 
-The server's ``read()`` ends when the bytes are there or the connection is gone. It knows no deadline, so a sender who
-stops sending would hold its thread until that sender hangs up. Therefore another thread hangs up on senders that are
-too slow, and some threads are always left for requests without a body.
+No thread waits for a body: the server calls when there is more of it. It knows no deadline, so another thread hangs up
+on senders that are too slow.
 """
 
 from __future__ import annotations
@@ -10,11 +9,10 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from flask import Flask, request
 
@@ -47,35 +45,36 @@ The server reads nothing after a body that was left unread, and closes.
 SENT_WITHIN: Final = 30.0
 """Seconds that a sender has for a body, after the request's head. Granian gives it as many for the head."""
 
-_PIECE: Final = 16 * 1024
-"""Bytes read at once. So what a sender has sent counts against the bounds, not what it declares."""
+TakePiece = Callable[[bytes], None]
+"""Takes the next piece of a body, in any thread; no bytes are the end of it, or of its connection."""
+
+
+class Pieces(Protocol):
+    """A body on its way. What a sender has sent counts against the bounds, not what it declares."""
+
+    def next(self, take: TakePiece, /) -> None:
+        """Have ``take`` called with the next piece once that is there, maybe before this returns."""
 
 
 class _FullError(Exception):
     """An inner signal: no more bytes are taken."""
 
 
-@dataclass(eq=False)
-class _Reader:
-    """A body that is being read."""
-
-    address: str
-    since: float = field(default_factory=time.monotonic)
-    is_late: bool = False
-
-
 class BodyReader:
     """At most ``readers`` bodies are read at a time, and about ``most_bytes`` held, in this process."""
 
     def __init__(self, *, readers: int, most_bytes: int) -> None:
-        self._most_readers = readers
+        self._most_readings = readers
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
-        self._readers: set[_Reader] = set()
+        self._readings: set[_Reading] = set()
         self._bytes = 0
 
-    def take(self, environ: dict[str, Any]) -> int:
-        """Read the request's body into memory; how many bytes are held for it until ``let_go``.
+    def take(self, environ: dict[str, Any], then: Callable[[int], None]) -> None:
+        """Read the request's body into memory, then call ``then`` with how many bytes are held for it until ``let_go``.
+
+        It is called once, in this thread or in one in which a piece comes. In the environment stands first where the
+        ``Pieces`` come from, and then, under the same name, a file of them.
 
         Marks the request with REFUSED_KEY if there is no room to read its body, and with CLOSES_KEY whenever some of it
         is left unread. Marks it with GONE_KEY if the body
@@ -83,70 +82,119 @@ class BodyReader:
         effect. A body that declares itself larger than its path takes is left unread: the app refuses it by its length.
         """
         most = _bytes_to_read(environ)
-        if not most:
-            if _declared(environ):
-                environ[CLOSES_KEY] = True
-            return 0
-        body = BytesIO()
-        try:
-            self._read(environ, most, body)
-        except BaseException:
-            self.let_go(body.tell())
-            raise
-        held = body.tell()
-        body.seek(0)
-        environ["wsgi.input"] = body
-        if REFUSED_KEY not in environ:
-            environ[_READ_KEY] = body
-        return held
+        if most:
+            _Reading(self, environ, most, then).begin()
+            return
+        if _declared(environ):
+            environ[CLOSES_KEY] = True
+        environ["wsgi.input"] = BytesIO()
+        then(0)
 
     def let_go(self, held: int) -> None:
         """Give the bytes back once the request is answered."""
         if held:
-            self._hold(-held)
-
-    def _read(self, environ: dict[str, Any], most: int, body: BytesIO) -> None:
-        """Read up to so many bytes, and mark the request if they are of no use."""
-        reader = _Reader(environ.get("REMOTE_ADDR", ""))
-        try:
-            self._begin(reader)
-            try:
-                read, left = environ["wsgi.input"].read, most
-                while left > 0 and (piece := read(min(_PIECE, left))):
-                    body.write(piece)
-                    left -= len(piece)
-                    self._hold(len(piece))
-            finally:
-                with self._lock:
-                    self._readers.remove(reader)
-        except _FullError:
-            environ[REFUSED_KEY] = environ[CLOSES_KEY] = True
-        else:
-            if not left and "HTTP_TRANSFER_ENCODING" in environ:
-                environ[CLOSES_KEY] = True  # it is too large, and there may be more of it
-            if reader.is_late or body.tell() < _declared(environ):
-                environ[GONE_KEY] = True
+            self.hold(-held)
 
     def late(self, seconds: float) -> set[str]:
         """The addresses of senders who have been sending for so long. What they still send has no effect."""
         began = time.monotonic() - seconds
         with self._lock:
-            late = [reader for reader in self._readers if reader.since <= began]
-            for reader in late:
-                reader.is_late = True
-        return {reader.address for reader in late}
+            late = [reading for reading in self._readings if reading.since <= began]
+            for reading in late:
+                reading.is_late = True
+        return {reading.address for reading in late}
 
-    def _begin(self, reader: _Reader) -> None:
+    def begin(self, reading: _Reading) -> None:
+        """Let it be read. Raises ``_FullError``."""
         with self._lock:
-            if len(self._readers) >= self._most_readers or self._bytes >= self._most_bytes:
+            if len(self._readings) >= self._most_readings or self._bytes >= self._most_bytes:
                 raise _FullError
-            self._readers.add(reader)
+            self._readings.add(reading)
 
-    def _hold(self, size: int) -> None:
+    def end(self, reading: _Reading) -> None:
+        """It is read no longer, for whatever reason."""
+        with self._lock:
+            self._readings.discard(reading)
+
+    def hold(self, size: int) -> None:
+        """Count so many bytes more. Raises ``_FullError`` where these are too many; they count all the same."""
         with self._lock:
             self._bytes += size
             if size > 0 and self._bytes > self._most_bytes:
                 raise _FullError
+
+
+class _Reading:
+    """One body that is being read."""
+
+    def __init__(
+        self, body_reader: BodyReader, environ: dict[str, Any], most: int, then: Callable[[int], None]
+    ) -> None:
+        self.address: str = environ.get("REMOTE_ADDR", "")
+        self.since = time.monotonic()
+        self.is_late = False
+        self._body_reader = body_reader
+        self._environ = environ
+        self._pieces: Pieces = environ["wsgi.input"]
+        self._left = most
+        self._then = then
+        self._read: list[bytes] = []
+        self._held = 0
+
+    def begin(self) -> None:
+        try:
+            self._body_reader.begin(self)
+        except _FullError:
+            self._end(is_refused=True)
+        else:
+            self._ask()
+
+    def _ask(self) -> None:
+        try:
+            self._pieces.next(self._take)
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _take(self, piece: bytes) -> None:
+        """Take what came, of which no more is of use than is left; no bytes are the end."""
+        try:
+            piece = piece[: self._left]
+            self._left -= len(piece)
+            if piece:
+                self._read.append(piece)
+                self._held += len(piece)
+                self._body_reader.hold(len(piece))
+        except _FullError:
+            self._end(is_refused=True)
+        except BaseException:
+            self._give_up()
+            raise
+        else:
+            if piece and self._left:
+                self._ask()
+            else:
+                self._end(is_refused=False)
+
+    def _end(self, *, is_refused: bool) -> None:
+        self._body_reader.end(self)
+        environ = self._environ
+        body = self._read[0] if len(self._read) == 1 else b"".join(self._read)
+        environ["wsgi.input"] = BytesIO(body)
+        if is_refused:
+            environ[REFUSED_KEY] = environ[CLOSES_KEY] = True
+        else:
+            environ[_READ_KEY] = body
+            if not self._left and "HTTP_TRANSFER_ENCODING" in environ:
+                environ[CLOSES_KEY] = True  # it is too large, and there may be more of it
+            if self.is_late or len(body) < _declared(environ):
+                environ[GONE_KEY] = True
+        self._then(self._held)
+
+    def _give_up(self) -> None:
+        """Nobody answers it any more but the server, which finds that nobody has."""
+        self._body_reader.end(self)
+        self._body_reader.let_go(self._held)
 
 
 def hang_up_on_slow_senders(
@@ -177,8 +225,8 @@ def init_app(app: Flask) -> None:
 
 def body_as_read(environ: dict[str, Any]) -> bytes | None:
     """The request's body, or one byte more than its path takes; None where the server has not read it."""
-    body: BytesIO | None = environ.get(_READ_KEY)
-    return None if body is None else body.getvalue()
+    body: bytes | None = environ.get(_READ_KEY)
+    return body
 
 
 def has_body(environ: dict[str, Any]) -> bool:

@@ -32,6 +32,7 @@ from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.cors import CORS_KEY, Cors
 from checkout_service.server.draining import KNOWN_WITHIN, LINGER, Drain
 from checkout_service.server.generation import Generation, Served
+from checkout_service.server.granian_calls import Target, serve_child
 from checkout_service.server.listening import BACKLOG
 from checkout_service.server.long_polls import LOOKS_KEY, Look
 from checkout_service.server.management import MANAGEMENT_KEY, ManagementPort
@@ -45,11 +46,11 @@ from checkout_service.telemetry import tracing, tracing_start
 from checkout_service.telemetry.metrics import forget_process
 from checkout_service.threads import BackgroundThread
 
-# Granian starts these threads as they are needed. One that waits for a body costs about 60 KiB. It waits up to 30 s for
-# a slow sender, so there must be far more threads than a handful of bad clients can hold.
-READERS = 1024
-MOST_READING = READERS * 3 // 4
-"""So many of them may wait for bodies. Probes and requests without a body find the others free."""
+CALLERS = 2
+"""Threads of Granian's beside one for each slot, in which webhooks are worked on. So one is free for what comes."""
+
+MOST_READING = 768
+"""Bodies that a child reads at a time, each from a sender who has 30 s for it. No thread waits for any."""
 
 MOST_BODIES = 64 * 2**20
 """Bytes of bodies that a child holds at a time."""
@@ -59,7 +60,7 @@ MOST_UNREAD = 16 * 2**20
 """Large answers that go out of a child at a time, each by a thread that waits, and the bytes that are held for them."""
 
 WAITING = 64
-"""Requests that may wait for a provider in a child; well below READERS, so that webhooks are always read."""
+"""Requests that may wait for a provider in a child, each with a thread."""
 
 LARGEST_HEAD = 32 * 1024
 """Bytes of a request's head, which Granian holds for each connection; the largest token that is read has 8 KiB."""
@@ -149,7 +150,7 @@ def make_adapter(
 
     Otherwise as many slow senders or readers as there are slots would stop everybody else.
     """
-    slots = Slots(working=int(os.environ.get("WEB_THREADS", "4")), waiting=WAITING, queue=LONGEST_QUEUE)
+    slots = Slots(working=_slots(), waiting=WAITING, queue=LONGEST_QUEUE)
     body_reader = BodyReader(readers=MOST_READING, most_bytes=MOST_BODIES)
     readers = Readers(readers=READERS_OF_LARGE, most_bytes=MOST_UNREAD)
     BackgroundThread("slow-senders", partial(hang_up_on_slow_senders, body_reader, OwnSockets(port))).start()
@@ -167,7 +168,7 @@ def make_adapter(
     )
 
 
-def load(target: str, index: int, *, parent: int, generation: Generation, served: Served) -> WsgiAdapter:
+def load(target: str, index: int, *, parent: int, generation: Generation, served: Served) -> Target:
     """What a child of ``parent`` serves, which the master has loaded; returns once it may take requests.
 
     Where another generation serves meanwhile, that is when this child is ready, and not before. Else it is when it has
@@ -201,10 +202,6 @@ def load(target: str, index: int, *, parent: int, generation: Generation, served
     granian_signals.set_sync_signals = partial(
         _drained_first, drain, granian_signals.set_sync_signals, serving=tell_serving
     )
-    # Granian would wrap what it is given in a WSGI adapter of its own; ours speaks to Granian directly.
-    if not hasattr(granian_server, "_wsgi_call_wrap"):
-        sys.exit("this version of Granian calls WSGI apps in another way: checkout_service/server has to follow it")
-    granian_server._wsgi_call_wrap = lambda adapter, *_: adapter
     probes = extensions.get(PROBES_KEY)
     if probes is not None:
         # Where others follow, this host goes on: no balancer is to leave it.
@@ -213,7 +210,8 @@ def load(target: str, index: int, *, parent: int, generation: Generation, served
     if management is not None:
         management.start()
     looks, cors = extensions.get(LOOKS_KEY), extensions.get(CORS_KEY)
-    return make_adapter(app, port, probes=probes, ends=drain.has_begun, looks=looks, cors=cors)
+    adapter = make_adapter(app, port, probes=probes, ends=drain.has_begun, looks=looks, cors=cors)
+    return Target(serve=adapter, threads=_slots() + CALLERS)
 
 
 def load_before_fork(target: str) -> None:
@@ -305,16 +303,21 @@ def main(target: str, generation: Generation, *, check: Callable[[], object]) ->
         generation=generation,
         address=web.host,
         port=web.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         http=HTTPModes.http1,
         workers=children,
-        blocking_threads=READERS,
+        runtime_blocking_threads=READERS_OF_LARGE,
+        websockets=False,
         backlog=BACKLOG,
         backpressure=CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=30_000, keep_alive=True, max_buffer_size=LARGEST_HEAD),
         respawn_failed_workers=True,
         workers_kill_timeout=DRAIN_SECONDS + int(LINGER),
-    ).serve(target_loader=partial(load, parent=os.getpid(), generation=generation, served=Served(children)))
+    ).serve(
+        spawn_target=serve_child,
+        # Granian hands on what it returns, and looks at nothing of it.
+        target_loader=partial(load, parent=os.getpid(), generation=generation, served=Served(children)),  # type: ignore[arg-type]
+    )
 
 
 def _allow_many_files() -> None:
@@ -327,6 +330,10 @@ def _allow_many_files() -> None:
     # A limit that the system does not let us raise (macOS has one of its own) means fewer connections, not no service.
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (target, most))
+
+
+def _slots() -> int:
+    return int(os.environ.get("WEB_THREADS", "4"))
 
 
 def _cores() -> int:

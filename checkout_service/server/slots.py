@@ -15,11 +15,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from enum import IntEnum
+from functools import partial
 from itertools import count
 from typing import Any, Final, TypeVar
 
 import structlog
 from flask import has_request_context, request
+
+from checkout_service.server.slot_threads import SlotThreads
 
 ENVIRON_KEY: Final = "checkout_service.server.slots"
 """Under this key of a request's environment the app finds the share of its server's slots that the request has."""
@@ -82,9 +85,12 @@ class Slots:
         self._waits = 0
         """How many wait in all of these."""
         self._waiting = threading.BoundedSemaphore(waiting)
+        self._threads = SlotThreads()
 
     def admit(self, work: Work, kind: Kind) -> bool:
-        """Do the work in this thread, and after it what came to wait meanwhile; or queue it for a thread at work.
+        """Do the work in this thread, and after it the webhooks that came to wait meanwhile; or queue it.
+
+        What else waits is done in other threads: this one is lent, and may not wait for a provider.
 
         Work of one kind begins in the order in which it came, and so does that of different kinds as far as their
         shares allow; but probes pass all others. False when the line of its kind is full: then nothing will be done.
@@ -93,11 +99,11 @@ class Slots:
             if not self._has_room(kind):
                 return self._queue(work, kind)
             self._take(kind)
-        self._work_off(work, kind)
+        self._work_off(work, kind, is_lent=True)
         return True
 
     def admit_elsewhere(self, work: Work, kind: Kind) -> bool:
-        """As ``admit``, for a thread that must not work itself: another one is started where a slot is free.
+        """As ``admit``, for a thread that must not work itself: another one works where a slot is free.
 
         False also where the system has no thread to give.
         """
@@ -106,7 +112,7 @@ class Slots:
                 return self._queue(work, kind)
             self._take(kind)
         try:
-            threading.Thread(target=self._work_off, args=(work, kind), name="slot", daemon=True).start()
+            self._threads.begin(partial(self._work_off, work, kind))
         except (RuntimeError, MemoryError):
             # Whoever came to wait for this slot meanwhile finds nobody else.
             if following := self._next(kind):
@@ -145,11 +151,20 @@ class Slots:
         self._waits += 1
         return True
 
-    def _work_off(self, work: Work, kind: Kind) -> None:
-        """Work in the slot that this thread holds, until it holds the slot no longer."""
+    def _work_off(self, work: Work, kind: Kind, *, is_lent: bool = False) -> None:
+        """Work in the slot that this thread holds, until it holds the slot no longer.
+
+        One that is lent hands the slot on for what may wait. Where the system has no other thread, it does that too.
+        """
         following: tuple[Work, Kind] | None = work, kind
+        is_first = True
         while following is not None:
             work, kind = following
+            if is_lent and not is_first and kind is not Kind.WEBHOOK:
+                with suppress(RuntimeError, MemoryError):
+                    self._threads.begin(partial(self._work_off, work, kind))
+                    return
+            is_first = False
             # Whatever the work raises must lose neither the slot nor the work that is queued.
             with suppress(BaseException):
                 self._done(work)
@@ -232,7 +247,7 @@ class Slots:
         if following is None:
             return True
         try:
-            threading.Thread(target=self._work_off, args=following, name="slot", daemon=True).start()
+            self._threads.begin(partial(self._work_off, *following))
         except (RuntimeError, MemoryError):
             # The system has no more threads: the line waits for this one, which has its slot as if nothing had been.
             work, next_kind = following

@@ -1,7 +1,7 @@
-"""What Granian calls for each request, in place of its own WSGI adapter, which would hold a thread until the answer.
+"""What is called for each request: it reads the body, finds a slot, and has the app answer (PEP 3333).
 
-Granian's thread reads the body, because Granian gives the body up when the call returns. The answer may be sent later
-and from another thread. So a request that finds no slot free waits in the queue and lets Granian's thread go.
+Body and answer come and go whenever they are there, in whatever thread has them. So nothing that waits, for its body,
+for a slot or for its answer, holds a thread of the server's.
 """
 
 from __future__ import annotations
@@ -122,13 +122,17 @@ class WsgiAdapter:
             self._close_unread(environ)
             Own(way_back, environ, arrived).answer_preflight(self._cors.preflight_headers(environ))
             return
-        held = self._body_reader.take(environ)
+        self._body_reader.take(environ, partial(self._admit, way_back, environ, kind, arrived))
+
+    def _admit(self, way_back: Announcing, environ: dict[str, Any], kind: Kind, arrived: float, held: int) -> None:
         if GONE_KEY in environ:
             self._body_reader.let_go(held)
             Own(way_back, environ, arrived).time_out()
             return
         work = partial(self._serve, way_back, environ, held, arrived)
-        if not self._slots.admit(work, kind):
+        # A webhook waits for nobody but the database, and where many come not even for that: this thread does it.
+        admit = self._slots.admit if kind is Kind.WEBHOOK else self._slots.admit_elsewhere
+        if not admit(work, kind):
             self._body_reader.let_go(held)
             Own(way_back, environ, arrived).refuse(TooManyWaiting())
 

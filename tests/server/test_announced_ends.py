@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from io import BytesIO
 from typing import Any
 
 import pytest
 
 from checkout_service.server.bodies import LARGEST_BODY, LARGEST_WEBHOOK, WEBHOOK_PATH, BodyReader
 from checkout_service.server.readers import LARGE, Readers
-from checkout_service.server.slots import Slots
 from checkout_service.server.wsgi_adapter import Probes, Wsgi, WsgiAdapter
 from checkout_service.telemetry.metrics import webhook_refused_total
+from tests.server.arriving import Arriving
+from tests.server.slots_here import SlotsHere
 from tests.server.test_wsgi_adapter import BODY, Body, Client, answering, scope
 
 CLOSE = ("Connection", "close")
@@ -31,7 +31,7 @@ def answered(
     client = Client()
     WsgiAdapter(
         app,
-        slots=Slots(working=1, waiting=1, queue=1),
+        slots=SlotsHere(working=1, waiting=1, queue=1),
         body_reader=BodyReader(readers=1, most_bytes=most_bytes),
         readers=Readers(readers=1, most_bytes=2**20),
         probes=probes,
@@ -47,7 +47,7 @@ def chunked(body: bytes, path: str = "/api/cart/items") -> dict[str, Any]:
         "REQUEST_METHOD": "POST",
         "PATH_INFO": path,
         "QUERY_STRING": "",
-        "wsgi.input": BytesIO(body),
+        "wsgi.input": Arriving(body),
         "HTTP_TRANSFER_ENCODING": "chunked",
     }
 
@@ -100,7 +100,7 @@ def test_an_app_that_broke_ends_the_connection() -> None:
 def test_every_answer_ends_the_connection_once_the_process_ends(
     app: Wsgi, request_: dict[str, Any], status: int
 ) -> None:
-    assert answered(app, request_ | {"wsgi.input": BytesIO(BODY)}, ends=True) == (status, True)
+    assert answered(app, request_ | {"wsgi.input": Arriving(BODY)}, ends=True) == (status, True)
 
 
 @pytest.mark.parametrize(("app", "length", "reason"), [(broken, None, "internal-error"), (OK, 99, "request-timeout")])

@@ -15,10 +15,10 @@ from checkout_service.server import compression
 from checkout_service.server.bodies import BodyReader
 from checkout_service.server.compression import LARGEST, LEAST, Compressor, read_accepted
 from checkout_service.server.readers import Readers
-from checkout_service.server.slots import Slots
 from checkout_service.server.wsgi_adapter import WsgiAdapter
 from checkout_service.telemetry import request_log
 from checkout_service.threads import BackgroundThread
+from tests.server.slots_here import SlotsHere
 from tests.server.test_wsgi_adapter import Client, scope
 
 LARGE: Final = Random(1).randbytes(300_000)
@@ -64,7 +64,7 @@ def app_of(body: bytes, *headers: tuple[str, str], status: int = 200, offered: b
 def adapter_of(app: Any, *, readers: int = 5) -> WsgiAdapter:
     return WsgiAdapter(
         app,
-        slots=Slots(working=1, waiting=1, queue=100),
+        slots=SlotsHere(working=1, waiting=1, queue=100),
         body_reader=BodyReader(readers=1, most_bytes=1000),
         readers=Readers(readers=readers, most_bytes=2**22),
     )

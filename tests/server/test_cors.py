@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from io import BytesIO
 from time import perf_counter
 from typing import Any
 
@@ -13,12 +12,13 @@ from checkout_service.api.callers import CALLER_KEY
 from checkout_service.server.bodies import LARGEST_BODY, BodyReader
 from checkout_service.server.cors import EXPOSED, MAX_AGE, REQUEST_HEADERS, Cors, covers
 from checkout_service.server.readers import LARGE, Readers
-from checkout_service.server.slots import Slots
 from checkout_service.server.wsgi_adapter import WAITS_FOR, Probes, Wsgi, WsgiAdapter
 from checkout_service.settings.origins import Origins
 from checkout_service.telemetry.metrics import requests_total
 from tests.flower_pages.stack import eventually
 from tests.server import test_long_polls as polls
+from tests.server.arriving import Arriving
+from tests.server.slots_here import SlotsHere
 from tests.server.test_wsgi_adapter import BODY, Client, FromMemory, SlowClient, answering, scope
 
 SHOP = "https://shop.example"
@@ -35,7 +35,7 @@ def adapter(
 ) -> WsgiAdapter:
     return WsgiAdapter(
         app,
-        slots=Slots(working=working, waiting=1, queue=queue),
+        slots=SlotsHere(working=working, waiting=1, queue=queue),
         body_reader=BodyReader(readers=1, most_bytes=2**20),
         readers=Readers(readers=readers, most_bytes=2**30),
         probes=probes,
@@ -113,9 +113,9 @@ def _reading(request: dict[str, Any], *, readers: int) -> Client:
         return answering([b"a" * (LARGE + 1)])(environ, start_response)
 
     front, slow, client = adapter(app, readers=readers), SlowClient(), Client()
-    front(slow, request | {"wsgi.input": BytesIO(BODY)})
+    front(slow, request | {"wsgi.input": Arriving(BODY)})
     try:
-        front(client, request | {"wsgi.input": BytesIO(BODY)})
+        front(client, request | {"wsgi.input": Arriving(BODY)})
     finally:
         slow.may_read.set()
         assert slow.has_read.wait(20)
@@ -177,7 +177,7 @@ def test_a_long_poll_is_answered_so_too(*, changes: bool, status: int) -> None:
     things = polls.Things()
     front = WsgiAdapter(
         things.app,
-        slots=Slots(working=2, waiting=1, queue=10),
+        slots=SlotsHere(working=2, waiting=1, queue=10),
         body_reader=BodyReader(readers=1, most_bytes=1000),
         readers=Readers(readers=1, most_bytes=2**20),
         ends=lambda: things.ends,
@@ -344,7 +344,7 @@ def test_where_nobody_may_come_nothing_is_added() -> None:
     client = Client()
     front = WsgiAdapter(
         OK,
-        slots=Slots(working=1, waiting=1, queue=1),
+        slots=SlotsHere(working=1, waiting=1, queue=1),
         body_reader=BodyReader(readers=1, most_bytes=1000),
         readers=Readers(readers=1, most_bytes=2**20),
     )

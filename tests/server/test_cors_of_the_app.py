@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from checkout_service.server.bodies import BodyReader
 from checkout_service.server.cors import CORS_KEY
 from checkout_service.server.readers import Readers
-from checkout_service.server.slots import Slots
 from checkout_service.server.wsgi_adapter import WsgiAdapter
 from tests.own_apps import MakeApp, make_app
+from tests.server.slots_here import SlotsHere
 from tests.server.test_cors import ORIGINS, READS, SHOP, STRANGER, asks, of_cors, only
 from tests.server.test_wsgi_adapter import Client
 
@@ -62,7 +62,7 @@ def test_our_server_says_it_once(make_app: MakeApp) -> None:
     app: Flask = make_app(cors_origins=ORIGINS)
     front = WsgiAdapter(
         app,
-        slots=Slots(working=1, waiting=1, queue=1),
+        slots=SlotsHere(working=1, waiting=1, queue=1),
         body_reader=BodyReader(readers=1, most_bytes=1000),
         readers=Readers(readers=1, most_bytes=2**20),
         cors=app.extensions[CORS_KEY],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from io import BytesIO
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -32,6 +31,8 @@ from checkout_service.telemetry.metrics import long_polls as waiting
 from checkout_service.telemetry.metrics import long_polls_total, request_seconds, requests_total
 from checkout_service.threads import BackgroundThread
 from tests.flower_pages.stack import eventually
+from tests.server.arriving import Arriving
+from tests.server.slots_here import SlotsHere
 
 ROUTE = "/api/things/<uuid:thing>"
 
@@ -125,10 +126,12 @@ def things() -> Iterator[Things]:
     eventually(lambda: waiting._value.get() == 0)
 
 
-def adapter(things: Things, *, working: int = 2, queue: int = 512, most: int = 100) -> WsgiAdapter:
+def adapter(
+    things: Things, *, working: int = 2, queue: int = 512, most: int = 100, slots: type[Slots] = SlotsHere
+) -> WsgiAdapter:
     return WsgiAdapter(
         things.app,
-        slots=Slots(working=working, waiting=1, queue=queue),
+        slots=slots(working=working, waiting=1, queue=queue),
         body_reader=BodyReader(readers=1, most_bytes=1000),
         readers=Readers(readers=1, most_bytes=2**20),
         ends=lambda: things.ends,
@@ -147,7 +150,7 @@ def ask(front: WsgiAdapter, thing: UUID, version: int, *, wait: int = 300, **env
         "SERVER_PORT": "80",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "wsgi.url_scheme": "http",
-        "wsgi.input": BytesIO(),
+        "wsgi.input": Arriving(),
         "HTTP_IF_NONE_MATCH": f'"{version}"',
     }
     front(client, scope | environ)
@@ -280,7 +283,9 @@ def test_beyond_its_bounds_it_is_answered_at_once(things: Things, shares: Mappin
     assert not ask(front, thing, 2).answers, "there is room again"
 
 
-@pytest.mark.parametrize("environ", [{"CONTENT_LENGTH": "2", "wsgi.input": BytesIO(b"{}")}, {"QUERY_STRING": "wait=0"}])
+@pytest.mark.parametrize(
+    "environ", [{"CONTENT_LENGTH": "2", "wsgi.input": Arriving(b"{}")}, {"QUERY_STRING": "wait=0"}]
+)
 def test_what_brings_a_body_or_does_not_wait_is_answered_at_once(things: Things, environ: dict[str, Any]) -> None:
     thing = thing_of(things)
     assert ask(adapter(things), thing, 1, **environ).statuses == [304]
@@ -288,9 +293,10 @@ def test_what_brings_a_body_or_does_not_wait_is_answered_at_once(things: Things,
 
 def test_of_many_that_have_changed_some_are_in_line_at_a_time(things: Things) -> None:
     crowd = [thing_of(things) for _ in range(3 * MOST_AT_ONCE)]
-    front = adapter(things, working=4, most=1000)  # one of them is for webhooks
+    front = adapter(things, working=4, most=1000, slots=Slots)  # one of them is for webhooks
     kept = [ask(front, thing, 1) for thing in crowd]
     assert front._polls is not None
+    eventually(lambda: front._polls and len(front._polls._waiting) == len(crowd))
     things.may_answer.clear()
     things.versions = dict.fromkeys(things.versions, 2)
 
@@ -351,7 +357,7 @@ def test_looks_that_take_long_leave_the_database_time_for_others(
     monkeypatch.setattr(long_polls, "LONGEST_PAUSE", 4.0)
     monkeypatch.setattr(long_polls, "time", clock)
     monkeypatch.setattr(BackgroundThread, "start", lambda _self: True)  # the test makes its rounds
-    polls = LongPolls({"things": look}, slots=Slots(working=1, waiting=1, queue=1), most=1, ended=Things())  # type: ignore[arg-type]
+    polls = LongPolls({"things": look}, slots=SlotsHere(working=1, waiting=1, queue=1), most=1, ended=Things())  # type: ignore[arg-type]
     poll = Poll("things", thing, 1, deadline=2000.0, shares=(), kind=Kind.API)
     assert polls.begin({})
     polls.keep(poll)
@@ -517,7 +523,7 @@ def test_a_look_that_breaks_stops_no_other(things: Things) -> None:
     thing = thing_of(things)
     polls = LongPolls(
         {"broken": lambda _seen: 1 / 0, "things": things.look},  # type: ignore[dict-item,return-value]
-        slots=Slots(working=1, waiting=1, queue=1),
+        slots=SlotsHere(working=1, waiting=1, queue=1),
         most=2,
         ended=adapter(things),
         ends=lambda: things.ends,

@@ -12,9 +12,10 @@ from flask import Flask
 
 from checkout_service.server.bodies import BodyReader
 from checkout_service.server.readers import CallerReadsEnoughError, Readers, TooManyReadersError
-from checkout_service.server.slots import Kind, Slots
+from checkout_service.server.slots import Kind
 from checkout_service.server.spools import PIECE, SPOOL_KEY, Spool, SpoolTooLargeError
 from checkout_service.server.wsgi_adapter import WsgiAdapter, kind_of
+from tests.server.slots_here import SlotsHere
 from tests.server.test_readers import Reader
 from tests.server.test_wsgi_adapter import Client, SlowClient, answering, scope
 
@@ -59,7 +60,7 @@ def test_more_than_it_may_hold_is_refused_and_no_more_is_made() -> None:
 def adapter(app: Any, *, readers: int = 5, working: int = 1) -> WsgiAdapter:
     return WsgiAdapter(
         app,
-        slots=Slots(working=working, waiting=5, queue=100),
+        slots=SlotsHere(working=working, waiting=5, queue=100),
         body_reader=BodyReader(readers=1, most_bytes=1000),
         readers=Readers(readers=readers, most_bytes=2**20),
     )

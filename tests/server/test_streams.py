@@ -17,6 +17,7 @@ from checkout_service.server.slots import Kind, Slots
 from checkout_service.server.spools import PIECE
 from checkout_service.server.streams import PAGE_HELD, STREAM_KEY, Stream
 from checkout_service.server.wsgi_adapter import WsgiAdapter
+from tests.server.slots_here import SlotsHere
 from tests.server.test_readers import HEADERS, Reader
 from tests.server.test_wsgi_adapter import Client, SlowClient, answering, scope
 
@@ -56,7 +57,7 @@ def adapter(made: list[Made], new: Callable[[], Made], *, readers: int = 5, work
 
     return WsgiAdapter(
         app,
-        slots=Slots(working=working, waiting=5, queue=1),
+        slots=SlotsHere(working=working, waiting=5, queue=1),
         body_reader=BodyReader(readers=1, most_bytes=1000),
         readers=Readers(readers=readers, most_bytes=5 * PAGE_HELD),
     )

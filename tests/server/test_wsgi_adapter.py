@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from io import BytesIO
 from time import perf_counter
 from typing import Any
 
@@ -16,10 +15,12 @@ from checkout_service.api.callers import CALLER_KEY
 from checkout_service.api_versions import API_VERSIONS
 from checkout_service.server.bodies import BodyReader
 from checkout_service.server.readers import Readers
-from checkout_service.server.slots import ENVIRON_KEY, Kind, Share, Slots
+from checkout_service.server.slots import ENVIRON_KEY, Kind, Share
 from checkout_service.server.wsgi_adapter import WAITS_FOR, Probes, Wsgi, WsgiAdapter, kind_of
 from checkout_service.telemetry import logs, request_log
 from checkout_service.telemetry.metrics import requests_total
+from tests.server.arriving import Arriving
+from tests.server.slots_here import SlotsHere
 
 BODY = b'{"qty": 1}'
 
@@ -76,7 +77,7 @@ def scope(body: bytes = BODY, *, length: int | None = None) -> dict[str, Any]:
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/api/cart/items",
         "QUERY_STRING": "",
-        "wsgi.input": BytesIO(body),
+        "wsgi.input": Arriving(body),
         "CONTENT_LENGTH": str(len(body) if length is None else length),
     }
 
@@ -100,7 +101,7 @@ def wsgi_adapter(
 ) -> WsgiAdapter:
     return WsgiAdapter(
         app,
-        slots=Slots(working=working, waiting=1, queue=queue),
+        slots=SlotsHere(working=working, waiting=1, queue=queue),
         body_reader=BodyReader(readers=1, most_bytes=most_bytes),
         readers=Readers(readers=readers, most_bytes=2**20),
         probes=probes,

@@ -36,6 +36,7 @@ from checkout_service.settings.values import WebSettings
 from checkout_service.tasks import TaskName
 from checkout_service.threads import BackgroundThread, start_again
 from checkout_service.webhooks.backpressure import WebhookBacklogFull
+from tests.server.arriving import Arriving
 from tests.threads.scenes import wait_until
 from tests.threads.starved import no_descriptors, no_threads
 
@@ -161,9 +162,9 @@ def _slow_senders(**_: str) -> Iterator[Use]:
                 "PATH_INFO": "/api/payments/webhook",
                 "CONTENT_LENGTH": "10",
                 "REMOTE_ADDR": "127.0.0.1",
-                "wsgi.input": _Wire(connection),
+                "wsgi.input": Arriving(_Wire(connection)),
             }
-            reader = threading.Thread(target=body_reader.take, args=(body,), daemon=True)
+            reader = threading.Thread(target=body_reader.take, args=(body, lambda _held: None), daemon=True)
             reader.start()
             rounds = partial(hang_up_on_slow_senders, body_reader, OwnSockets(address[1]), seconds=0.2)
             guard = BackgroundThread("slow-senders", rounds)

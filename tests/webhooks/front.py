@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from io import BytesIO
 from time import monotonic, sleep
 from typing import Any
 
@@ -18,6 +17,7 @@ from checkout_service.server.readers import Readers
 from checkout_service.server.slots import Slots
 from checkout_service.server.wsgi_adapter import WsgiAdapter
 from checkout_service.webhooks.committing import BUSY_FOR, Committer
+from tests.server.arriving import Arriving
 
 PATIENCE = 30.0
 
@@ -91,7 +91,7 @@ class Front:
             "SERVER_PROTOCOL": "HTTP/1.1",
             "HTTP_HOST": "test",
             "wsgi.url_scheme": "http",
-            "wsgi.input": BytesIO(body),
+            "wsgi.input": Arriving(body),
             "CONTENT_TYPE": "application/json",
             "CONTENT_LENGTH": str(len(body)),
         }

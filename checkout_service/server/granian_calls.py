@@ -1,0 +1,242 @@
+"""Granian's requests, handed over without a thread for each: a body comes piece by piece, whenever it is there.
+
+Granian's WSGI worker calls the app in a thread that then waits for the body. So it needs as many threads as there may
+be slow senders, and those of a busy child stand in one another's way. Its RSGI worker hands a request over before its
+body, and tells by a callback of an event loop when there is more. Neither needs a loop: what is to be called at the
+next turn of one is called at once, in one of Granian's own few threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import structlog
+from granian import _granian
+from granian import _signals as granian_signals
+from granian.server import mp as granian_server
+
+from checkout_service.server import piped_answers
+from checkout_service.server.bodies import TakePiece
+
+log = structlog.get_logger(__name__)
+
+
+class GranianClient:
+    """A request's way back by Granian's RSGI: as one answer, or piece by piece."""
+
+    __slots__ = ("_protocol", "response_bytes")
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+        self.response_bytes = protocol.response_bytes
+
+    def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any, /) -> None:
+        piped_answers.send(self._protocol, status, headers, body)
+
+
+class Serve(Protocol):
+    """Answers a request whose head is an environment of WSGI (PEP 3333), in which ``Pieces`` stand for the body."""
+
+    def __call__(self, client: GranianClient, environ: dict[str, Any], /) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a child serves, and how many threads of Granian's may be in it at a time."""
+
+    serve: Serve
+    threads: int
+
+
+class GranianPieces:
+    """The body of a request of Granian's RSGI."""
+
+    __slots__ = ("_protocol", "_stream")
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+        self._stream: Any = None
+
+    def next(self, take: TakePiece, /) -> None:
+        try:
+            if self._stream is None:
+                self._stream = self._protocol.__aiter__()
+            future = self._stream.__anext__()
+        except (StopAsyncIteration, RuntimeError):  # its end was read, or is nobody's to read any more
+            take(b"")
+            return
+        future.add_done_callback(lambda done: take(_result(done)))
+
+
+def _result(future: Any) -> bytes:
+    try:
+        piece: bytes = future.result()
+    except BaseException:  # noqa: BLE001 (whatever broke the stream, nothing more of it comes)
+        return b""
+    return piece
+
+
+class NoLoop:
+    """In place of an event loop: what it is to call soon, it calls."""
+
+    @staticmethod
+    def call_soon_threadsafe(callback: Callable[..., object], *arguments: Any, context: Any = None) -> None:
+        """Call it now. It raises nothing that its caller has a use for."""
+        try:
+            callback(*arguments)
+        except BaseException:
+            log.exception("call_failed")
+
+    call_soon = call_soon_threadsafe
+
+
+# Granian's stubs describe an older way to make both.
+_Scheduler: Any = _granian.CallbackScheduler
+_Worker: Any = _granian.RSGIWorker
+_METHODS: Any = granian_server.WORKERS_METHODS  # type: ignore[attr-defined]  # it hands on another module's
+
+
+class _Calls(_Scheduler):  # type: ignore[misc]
+    """Has each request handed to ``serve``, in the thread that has it."""
+
+    def __new__(cls, _serve: Serve, loop: NoLoop) -> _Calls:
+        made: _Calls = super().__new__(cls, loop, _nothing, None, _nothing, _nothing)
+        return made
+
+    def __init__(self, serve: Serve, loop: NoLoop) -> None:
+        super().__init__()
+
+        def call(watcher: Any) -> None:
+            try:
+                protocol = watcher.proto
+                environ = environ_of(watcher.scope)
+                environ["wsgi.input"] = GranianPieces(protocol)
+                serve(GranianClient(protocol), environ)
+            except BaseException:
+                log.exception("call_failed")
+
+        self._schedule_fn = call
+
+
+def _nothing(*_: Any) -> None: ...
+
+
+@granian_server.WorkerProcess.wrap_target  # type: ignore[untyped-decorator]  # Granian is partly untyped
+def serve_child(
+    worker_id: int,
+    target: Target,
+    sock: Any,
+    ipc: Any,
+    _loop: Any,
+    runtime_mode: Any,
+    runtime_threads: int,
+    runtime_blocking_threads: int | None,
+    _blocking_threads: int,
+    blocking_threads_idle_timeout: int,
+    backpressure: int,
+    _task_impl: Any,
+    http_mode: Any,
+    http1_settings: Any,
+    http2_settings: Any,
+    _websockets: bool,
+    static_path: Any,
+    _log_access: Any,
+    ssl: Any,
+    _scope: Any,
+    metrics: Any,
+) -> None:
+    """Serve as a child of Granian until its signals say that it ends; in place of Granian's own for RSGI."""
+    # By its module: the drain has put its own there.
+    ended, is_over = granian_signals.set_sync_signals(), threading.Event()  # type: ignore[no-untyped-call]
+    ended.add_cb(is_over.set)
+    worker = _Worker(
+        worker_id,
+        sock,
+        ipc,
+        runtime_threads,
+        runtime_blocking_threads,
+        target.threads,
+        blocking_threads_idle_timeout,
+        backpressure,
+        http_mode,
+        http1_settings,
+        http2_settings,
+        False,
+        static_path,
+        *ssl,
+        metrics,
+    )
+    loop = NoLoop()
+    begin = getattr(worker, _METHODS[runtime_mode][(sock[0] or sock[1]).is_uds()])
+    begin(_Calls(target.serve, loop), loop, ended)
+    is_over.wait()
+
+
+def environ_of(scope: Any) -> dict[str, Any]:
+    """The head of a request as WSGI has it, without what is the same for all requests.
+
+    A header that came several times is one, with commas; of cookies with semicolons. A value that is not ASCII is
+    empty. A name with an underscore is left out: in an environment it would be another's, such as one that only a
+    proxy may set.
+    """
+    headers = scope.headers
+    path, query = scope.path, scope.query_string
+    server, _, port = scope.server.rpartition(":")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope.method,
+        "PATH_INFO": path if path.isascii() else path.encode().decode("latin-1"),
+        "QUERY_STRING": query if query.isascii() else query.encode().decode("latin-1"),
+        "SERVER_NAME": server.strip("[]"),
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "REMOTE_ADDR": scope.client.rpartition(":")[0].strip("[]"),
+        "wsgi.url_scheme": scope.scheme,
+    }
+    of_request = len(environ)
+    for name, value in headers.items():
+        key = _KEYS.get(name) or _key_of(name)
+        before = environ.get(key)
+        environ[key] = value if before is None else f"{before}{';' if name == 'cookie' else ','}{value}"
+    if len(environ) < of_request + len(headers):
+        for name in headers.keys():  # noqa: SIM118 (it is no dictionary)
+            environ.setdefault(_key_of(name), "")
+    environ.pop("", None)
+    return environ
+
+
+def _key_of(name: str) -> str:
+    if "_" in name:
+        return ""
+    return f"HTTP_{name.upper().replace('-', '_')}"
+
+
+_KEYS: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"} | {
+    name: f"HTTP_{name.upper().replace('-', '_')}"
+    for name in (
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "authorization",
+        "cache-control",
+        "connection",
+        "cookie",
+        "host",
+        "idempotency-key",
+        "if-match",
+        "if-none-match",
+        "origin",
+        "prefer",
+        "referer",
+        "traceparent",
+        "transfer-encoding",
+        "user-agent",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-request-id",
+    )
+}
+"""Those that come often. A stranger's are made anew each time, and none of them is kept."""
