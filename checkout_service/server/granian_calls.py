@@ -25,16 +25,22 @@ log = structlog.get_logger(__name__)
 
 
 class GranianClient:
-    """A request's way back by Granian's RSGI: as one answer, or piece by piece."""
+    """A request's way back by Granian's RSGI: one answer, as a whole or piece by piece, from any thread."""
 
-    __slots__ = ("_protocol", "response_bytes")
+    __slots__ = ("_is_head", "_protocol", "response_bytes")
 
-    def __init__(self, protocol: Any) -> None:
+    def __init__(self, protocol: Any, *, is_head: bool) -> None:
         self._protocol = protocol
+        self._is_head = is_head
         self.response_bytes = protocol.response_bytes
 
     def response_iter(self, status: int, headers: list[tuple[str, str]], body: Any, /) -> None:
-        piped_answers.send(self._protocol, status, headers, body)
+        """Send the pieces; returns when all are taken, or the client has gone."""
+        if self._is_head:
+            body.close()
+            self.response_bytes(status, headers, b"")
+        else:
+            piped_answers.send(self._protocol, status, headers, body)
 
 
 class Serve(Protocol):
@@ -114,7 +120,7 @@ class _Calls(_Scheduler):  # type: ignore[misc]
                 protocol = watcher.proto
                 environ = environ_of(watcher.scope)
                 environ["wsgi.input"] = GranianPieces(protocol)
-                serve(GranianClient(protocol), environ)
+                serve(GranianClient(protocol, is_head=environ["REQUEST_METHOD"] == "HEAD"), environ)
             except BaseException:
                 log.exception("call_failed")
 
