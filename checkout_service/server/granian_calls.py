@@ -122,6 +122,7 @@ class _Calls(_Scheduler):  # type: ignore[misc]
                 environ["wsgi.input"] = GranianPieces(protocol)
                 serve(GranianClient(protocol, is_head=environ["REQUEST_METHOD"] == "HEAD"), environ)
             except BaseException:
+                # Nobody is above us. Granian answers what nobody does, with 500.
                 log.exception("call_failed")
 
         self._schedule_fn = call
@@ -132,51 +133,20 @@ def _nothing(*_: Any) -> None: ...
 
 @granian_server.WorkerProcess.wrap_target  # type: ignore[untyped-decorator]  # Granian is partly untyped
 def serve_child(
-    worker_id: int,
-    target: Target,
-    sock: Any,
-    ipc: Any,
-    _loop: Any,
-    runtime_mode: Any,
-    runtime_threads: int,
-    runtime_blocking_threads: int | None,
-    _blocking_threads: int,
-    blocking_threads_idle_timeout: int,
-    backpressure: int,
-    _task_impl: Any,
-    http_mode: Any,
-    http1_settings: Any,
-    http2_settings: Any,
-    _websockets: bool,
-    static_path: Any,
-    _log_access: Any,
-    ssl: Any,
-    _scope: Any,
-    metrics: Any,
+    number: int, target: Target, sockets: Any, ipc: Any, _loop: Any, mode: Any, threads: int, *options: Any
 ) -> None:
-    """Serve as a child of Granian until its signals say that it ends; in place of Granian's own for RSGI."""
+    """Serve as a child of Granian until its signals say that it ends; in place of Granian's own for RSGI.
+
+    It is called as that is, by position.
+    """
+    files, _, idle, connections, _, http, http1, http2, websockets, static, _, ssl, _, metrics = options
     # By its module: the drain has put its own there.
     ended, is_over = granian_signals.set_sync_signals(), threading.Event()  # type: ignore[no-untyped-call]
     ended.add_cb(is_over.set)
-    worker = _Worker(
-        worker_id,
-        sock,
-        ipc,
-        runtime_threads,
-        runtime_blocking_threads,
-        target.threads,
-        blocking_threads_idle_timeout,
-        backpressure,
-        http_mode,
-        http1_settings,
-        http2_settings,
-        False,
-        static_path,
-        *ssl,
-        metrics,
-    )
+    bounds = (threads, files, target.threads, idle, connections)
+    worker = _Worker(number, sockets, ipc, *bounds, http, http1, http2, websockets, static, *ssl, metrics)
     loop = NoLoop()
-    begin = getattr(worker, _METHODS[runtime_mode][(sock[0] or sock[1]).is_uds()])
+    begin = getattr(worker, _METHODS[mode][(sockets[0] or sockets[1]).is_uds()])
     begin(_Calls(target.serve, loop), loop, ended)
     is_over.wait()
 

@@ -45,7 +45,7 @@ STARTS_THREADS = {
     "worker/payments/lanes.py": "asks several providers at once, with a bound on the calls to each",
     "checkout_service/health/readiness.py": "asks its questions side by side, with a bound on the time of all of them",
     "checkout_service/server/readers.py": "a thread for each large answer, which ends with it, within a bound",
-    "checkout_service/server/slots.py": "works off the requests that wait, for as long as some do: no loop of its own",
+    "checkout_service/server/slot_threads.py": "a thread for each request that may wait, and says where there is none",
 }
 
 ABROAD = re.compile(

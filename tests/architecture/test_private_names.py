@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,7 +34,7 @@ from flower.utils import tasks as flower_tasks
 from flower.views import BaseHandler
 from flower.views.auth import LoginHandler
 from flower.views.monitor import Healthcheck
-from granian import _signals
+from granian import _granian, _signals
 from granian.server import MPServer, mp
 from kombu.transport.redis import Channel, QoS
 from packaging.requirements import Requirement
@@ -83,31 +84,76 @@ def _flower_paths() -> Iterator[str]:
         yield route[0] if isinstance(route, tuple) else route.regex.pattern
 
 
+_SPAWNED = """
+    def _spawn_rsgi_worker(
+        worker_id: int,
+        callback: Any,
+        sock: Any,
+        ipc: Any,
+        loop: Any,
+        runtime_mode: RuntimeModes,
+        runtime_threads: int,
+        runtime_blocking_threads: int | None,
+        blocking_threads: int,
+        blocking_threads_idle_timeout: int,
+        backpressure: int,
+        task_impl: TaskImpl,
+        http_mode: HTTPModes,
+        http1_settings: HTTP1Settings | None,
+        http2_settings: HTTP2Settings | None,
+        websockets: bool,
+        static_path: tuple[str, str, str | None] | None,
+        log_access_fmt: str | None,
+        ssl_ctx: SSLCtx,
+        scope_opts: dict[str, Any],
+        metrics: Any,
+    ):
+"""
+
 NAMES = (
     PrivateName(
         package="granian",
-        names=("_wsgi_call_wrap",),
-        holds=lambda: (
-            _signature(mp._wsgi_call_wrap) == "callback,scope_opts,access_log_fmt"
-            and "_wsgi_call_wrap(callback" in inspect.getsource(MPServer)
+        names=("_granian", "CallbackScheduler", "_schedule_fn"),
+        holds=lambda: all(
+            part in inspect.getsource(import_module("granian._futures"))
+            for part in (
+                "return _cls(loop, cb, _task, partial(_aio_taskenter, loop), partial(_aio_taskleave, loop))",
+                "self._schedule_fn = _cbsched_schedule(",
+                "loop.call_soon_threadsafe(run, cb(watcher), context=ctx)",
+            )
         ),
         used_in=("checkout_service/server",),
-        purpose="Granian calls our WsgiAdapter for each request. Its own would hold a thread until the answer.",
-        when_gone="Find what MPServer's WSGI worker hands to WSGIWorker in its place and set that. Until then the web "
-        "process refuses to start. tests/server and tests/journeys/test_web_process.py must pass.",
+        purpose="Granian hands each request to our function, before its body, and calls us when there is more of that. "
+        "There is no event loop: what one would do soon is done at once, in a thread of Granian's.",
+        when_gone="Find what Granian's RSGI worker calls for a request and for a future that is done. Else serve by "
+        "WSGI again, with a thread for each body that is read: decisions 6 and 24 say what that takes.",
     ),
     PrivateName(
         package="granian",
-        names=("response_bytes", "response_iter"),
-        holds=lambda: all(
-            f"proto.{method}(resp.status, resp.headers," in inspect.getsource(mp._wsgi_call_wrap)
-            for method in ("response_bytes", "response_iter")
+        names=("RSGIWorker", "WORKERS_METHODS", "wrap_target"),
+        holds=lambda: (
+            _signature(_granian.RSGIWorker)
+            == "worker_id,sock,ipc,threads,blocking_threads,py_threads,py_threads_idle_timeout,backpressure,http_mode,"
+            "http1_opts,http2_opts,websockets_enabled,static_files,ssl_enabled,ssl_cert,ssl_key,ssl_key_password,"
+            "ssl_protocol_min,ssl_ca,ssl_crl,ssl_client_verify,metrics"
+            and re.sub(r"\s+", "", _SPAWNED) in re.sub(r"\s+", "", inspect.getsource(MPServer))
         ),
         used_in=("checkout_service/server",),
-        purpose="The protocol of one call: (proto, scope). proto takes one answer, from any thread, also when the call "
-        "has returned. The scope is a WSGI environment, whose wsgi.input can be read until the call returns.",
-        when_gone="Follow the protocol in server/wsgi_adapter.py, the only file that speaks it. If an answer could no "
-        "longer come after the call, requests have to wait for their slot in Granian's threads again (decision 6).",
+        purpose="What a child does in place of Granian's own: the same, with several threads that call us.",
+        when_gone="Compare serve_child with MPServer's own for RSGI, argument by argument.",
+    ),
+    PrivateName(
+        package="granian",
+        names=("response_bytes", "response_file", "client_disconnect"),
+        holds=lambda: all(
+            hasattr(_granian.RSGIHTTPProtocol, method)
+            for method in ("__aiter__", "__anext__", "response_bytes", "response_file", "client_disconnect")
+        ),
+        used_in=("checkout_service/server",),
+        purpose="The documented protocol of RSGI, but that a call has returned long before its answer, and that the "
+        "file is a pipe.",
+        when_gone="Follow the protocol in server/granian_calls.py and server/piped_answers.py, which alone speak it. "
+        "tests/journeys/test_web_process.py must pass.",
     ),
     PrivateName(
         package="granian",

@@ -1,0 +1,174 @@
+"""Answers in pieces go through a pipe: as fast as the server takes them, and to nobody that has gone."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from checkout_service.server import piped_answers
+
+HEADERS = [("Content-Type", "text/plain")]
+PIECE = 16 * 1024
+
+
+class Pieces:
+    """What is to be sent, and how much of it was asked for."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = iter(pieces)
+        self.taken = self.closed = 0
+
+    def __next__(self) -> bytes:
+        piece = next(self._pieces)
+        self.taken += 1
+        return piece
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Disconnect:
+    """Granian's answer to who asks whether the client has gone."""
+
+    def __init__(self) -> None:
+        self.callbacks: list[Callable[[Any], object]] = []
+        self.is_canceled = False
+
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        self.callbacks.append(callback)
+
+    def cancel(self) -> None:
+        self.is_canceled = True
+
+
+class Server:
+    """Granian's side: it opens the file that it is given, some time later, or never."""
+
+    def __init__(self) -> None:
+        self.gone = Disconnect()
+        self.whole: list[tuple[int, list[tuple[str, str]], bytes]] = []
+        self.given: list[str] = []
+
+    def client_disconnect(self) -> Disconnect:
+        return self.gone
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes, /) -> None:
+        self.whole.append((status, headers, body))
+
+    def response_file(self, status: int, headers: list[tuple[str, str]], file: str, /) -> None:
+        assert (status, headers) == (200, HEADERS)
+        self.given.append(file)
+
+    def open(self) -> int:
+        _await(lambda: self.given)
+        return os.open(self.given[0], os.O_RDONLY)
+
+
+def _await(condition: Callable[[], object]) -> None:
+    until = monotonic() + 30
+    while not condition():
+        assert monotonic() < until
+        sleep(0.002)
+
+
+@pytest.fixture(autouse=True)
+def _no_file_is_left() -> Iterator[None]:
+    before = set(os.listdir("/dev/fd"))
+    yield
+    assert set(os.listdir("/dev/fd")) == before
+
+
+def sending(server: Server, pieces: Pieces) -> threading.Thread:
+    thread = threading.Thread(target=piped_answers.send, args=(server, 200, HEADERS, pieces), daemon=True)
+    thread.start()
+    return thread
+
+
+def read(number: int) -> bytes:
+    found = b""
+    while piece := os.read(number, 1_000_000):
+        found += piece
+    os.close(number)
+    return found
+
+
+def test_all_of_it_arrives_in_its_order_however_late_the_server_opens_it() -> None:
+    server, pieces = Server(), Pieces(*[bytes([number]) * PIECE for number in range(40)])
+    sends = sending(server, pieces)
+    sleep(0.1)
+
+    assert read(server.open()) == b"".join(bytes([number]) * PIECE for number in range(40))
+    sends.join(30)
+    assert (pieces.closed, server.gone.is_canceled) == (1, True)
+
+
+def test_no_more_is_made_than_the_server_takes() -> None:
+    server, pieces = Server(), Pieces(*[b"x" * PIECE] * 100)
+    sends = sending(server, pieces)
+    number = server.open()
+    os.read(number, 1)
+    sleep(0.2)
+
+    assert pieces.taken <= 7, "a pipe holds four, one is written, and one was read"
+    os.close(number)
+    sends.join(30)
+    assert not sends.is_alive(), "the server reads no more"
+    assert pieces.closed == 1
+
+
+def test_a_client_that_has_gone_before_is_waited_for_by_nobody() -> None:
+    server, pieces = Server(), Pieces(b"x" * PIECE, b"y")
+    sends = sending(server, pieces)
+    _await(lambda: server.given)
+
+    for callback in server.gone.callbacks:
+        callback(None)
+    sends.join(30)
+
+    assert not sends.is_alive()
+    assert (pieces.taken, pieces.closed) == (1, 1)
+
+
+def test_a_server_that_never_opens_it_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(piped_answers, "OPENED_WITHIN", 0.05)
+    server, pieces = Server(), Pieces(b"x" * PIECE)
+
+    sends = sending(server, pieces)
+    sends.join(30)
+
+    assert not sends.is_alive()
+    assert pieces.closed == 1
+
+
+def test_nothing_at_all_is_an_answer_too() -> None:
+    server, pieces = Server(), Pieces(b"", b"")
+    piped_answers.send(server, 200, HEADERS, pieces)
+    assert server.whole == [(200, HEADERS, b"")]
+    assert (server.given, pieces.closed) == ([], 1)
+
+
+def test_what_making_a_piece_raises_ends_it_there() -> None:
+    class Breaks(Pieces):
+        def __next__(self) -> bytes:
+            if self.taken == 1:
+                raise LookupError
+            return super().__next__()
+
+    server, pieces, raised = Server(), Breaks(b"x" * 100, b"y"), list[BaseException]()
+
+    def send() -> None:
+        try:
+            piped_answers.send(server, 200, HEADERS, pieces)
+        except LookupError as error:
+            raised.append(error)
+
+    sends = threading.Thread(target=send, daemon=True)
+    sends.start()
+    assert read(server.open()) == b"x" * 100
+    sends.join(30)
+    assert (len(raised), pieces.closed) == (1, 1)
