@@ -173,7 +173,7 @@ def environ_of(scope: Any) -> dict[str, Any]:
     }
     of_request = len(environ)
     for name, value in headers.items():
-        key = _KEYS.get(name) or _key_of(name)
+        key = _key_of(name)
         before = environ.get(key)
         environ[key] = value if before is None else f"{before}{';' if name == 'cookie' else ','}{value}"
     if len(environ) < of_request + len(headers):
@@ -184,9 +184,10 @@ def environ_of(scope: Any) -> dict[str, Any]:
 
 
 def _key_of(name: str) -> str:
-    if "_" in name:
-        return ""
-    return f"HTTP_{name.upper().replace('-', '_')}"
+    known = _KEYS.get(name)
+    if known is not None:
+        return known
+    return "" if "_" in name else f"HTTP_{name.upper().replace('-', '_')}"
 
 
 _KEYS: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"} | {

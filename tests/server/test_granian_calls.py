@@ -1,0 +1,187 @@
+"""What a request is handed over as, by the server itself, and that nobody's body or reading holds a thread of it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.releases import Releases, Serving, eventually
+
+APP = """
+import json, time
+
+LARGE = bytes(range(256)) * 4096
+
+class App:
+    extensions = {}
+
+    def __call__(self, environ, start_response):
+        path = environ["PATH_INFO"]
+        if path.startswith("/large"):
+            time.sleep(0.05 if path.endswith("later") else 0)
+            body, kind = LARGE, "application/octet-stream"
+        else:
+            head = {key: value for key, value in environ.items() if isinstance(value, str)}
+            body = json.dumps(head | {"body": environ["wsgi.input"].read().decode("latin-1")}).encode()
+            kind = "application/json"
+        start_response("200 OK", [("Content-Length", str(len(body))), ("Content-Type", kind)])
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+app = App()
+"""
+
+LARGE = bytes(range(256)) * 4096
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    folder: Path = tmp_path_factory.mktemp("echo")
+    releases = Releases(folder)
+    releases.put("echo", app=APP)
+    # It has no probes of its own: any path will do.
+    web = Serving(releases, folder / "log", WEB_CONCURRENCY="1")
+    try:
+        eventually(lambda: web.ask("/livez"))
+        yield web
+    finally:
+        web.process.terminate()
+        web.process.wait(60)
+
+
+def connect(web: Serving) -> socket.socket:
+    return socket.create_connection(web.address, timeout=30)
+
+
+def answer_of(connection: socket.socket, *, has_body: bool = True) -> tuple[int, dict[str, str], bytes]:
+    """The next answer on it."""
+    stream = connection.makefile("rb")
+    status = int(stream.readline().split()[1])
+    headers = dict[str, str]()
+    while (line := stream.readline().strip()) != b"":
+        key, _, value = line.decode("latin-1").partition(":")
+        headers[key.lower()] = value.strip()
+    return status, headers, stream.read(int(headers["content-length"])) if has_body else b""
+
+
+def asked(web: Serving, *pieces: bytes, pause: float = 0.0) -> Any:
+    """What the app has seen of a request that is sent in these pieces."""
+    with closing(connect(web)) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(pause)
+        status, _, body = answer_of(connection)
+    assert status == 200
+    return json.loads(body)
+
+
+def test_a_head_is_an_environment_of_wsgi(web: Serving) -> None:
+    seen = asked(
+        web,
+        b"PUT /a%20b/%ff/caf%c3%a9?x=%41&y=\xc3\xa9 HTTP/1.1\r\nHost: shop.test:1\r\nX-Two: a\r\nX-Two: b\r\n"
+        b"Cookie: a=1\r\nCookie: b=2\r\nX-Beyond: \xc3\xa9\r\nX-Forwarded_For: 192.0.2.1\r\nX-Under_: 1\r\n"
+        b"Content-Type: text/x; y=z\r\nContent-Length: 3\r\nIdempotency-Key: k\r\n\r\nabc",
+    )
+    assert seen["REQUEST_METHOD"] == "PUT"
+    assert seen["PATH_INFO"] == "/a b/\N{REPLACEMENT CHARACTER}/café".encode().decode("latin-1")
+    assert seen["QUERY_STRING"] == "x=%41&y=é".encode().decode("latin-1")
+    assert (seen["HTTP_HOST"], seen["HTTP_X_TWO"], seen["HTTP_COOKIE"]) == ("shop.test:1", "a,b", "a=1;b=2")
+    assert seen["HTTP_X_BEYOND"] == "", "it is there, and cannot be read"
+    assert not {key for key in seen if "UNDER" in key or "FORWARDED" in key}, "what only a proxy may set"
+    assert (seen["CONTENT_TYPE"], seen["CONTENT_LENGTH"], seen["HTTP_IDEMPOTENCY_KEY"]) == ("text/x; y=z", "3", "k")
+    assert not {"HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", ""} & set(seen)
+    assert (seen["REMOTE_ADDR"], seen["SERVER_PORT"], seen["wsgi.url_scheme"]) == ("127.0.0.1", str(web.port), "http")
+    assert (seen["SERVER_PROTOCOL"], seen["SCRIPT_NAME"], seen["body"]) == ("HTTP/1.1", "", "abc")
+
+
+def test_of_an_absolute_address_only_path_and_query_count(web: Serving) -> None:
+    seen = asked(web, b"GET http://evil.test:99/p//q?r HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+    assert (seen["PATH_INFO"], seen["QUERY_STRING"], seen["HTTP_HOST"]) == ("/p//q", "r", "shop.test")
+
+
+def test_an_old_client_needs_no_host(web: Serving) -> None:
+    seen = asked(web, b"GET /old HTTP/1.0\r\n\r\n")
+    assert (seen["SERVER_PROTOCOL"], seen["PATH_INFO"]) == ("HTTP/1", "/old")
+    assert seen.get("HTTP_HOST", "") == ""
+
+
+HEAD = b"POST /x HTTP/1.1\r\nHost: shop.test\r\n"
+
+
+def test_a_body_is_whole_however_it_comes(web: Serving) -> None:
+    whole = bytes(range(256)) * 200
+    shown = whole.decode("latin-1")
+    declared = HEAD + b"Content-Length: %d\r\n\r\n" % len(whole)
+    assert asked(web, declared + whole)["body"].encode("latin-1") == whole
+    assert asked(web, declared, whole[:1], whole[1:30_000], whole[30_000:], pause=0.05)["body"] == shown
+
+    chunked = b"".join(b"1\r\n%c\r\n" % byte for byte in whole[:3000])
+    seen = asked(web, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked + b"0\r\n\r\n")
+    assert seen["body"].encode("latin-1") == whole[:3000]
+    assert asked(web, HEAD + b"Content-Length: 0\r\n\r\n")["body"] == ""
+
+
+def test_one_that_ends_before_its_length_has_no_effect(web: Serving) -> None:
+    with closing(connect(web)) as connection:
+        connection.sendall(HEAD + b"Content-Length: 10\r\n\r\nabc")
+        connection.shutdown(socket.SHUT_WR)
+        found = connection.recv(100)
+    assert not found.startswith(b"HTTP/1.1 200")
+
+
+def test_those_who_send_nothing_of_their_bodies_keep_no_thread(web: Serving) -> None:
+    slow = [connect(web) for _ in range(50)]
+    try:
+        for connection in slow:
+            connection.sendall(HEAD + b"Content-Length: 3\r\n\r\n")
+        for _ in range(5):
+            assert asked(web, HEAD + b"Content-Length: 3\r\n\r\nabc")["body"] == "abc"
+        (child,) = web.children()
+        assert child.num_threads() < 40
+        for connection in slow:
+            connection.sendall(b"xyz")
+            assert answer_of(connection)[0] == 200
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+def test_a_connection_takes_one_request_after_the_other(web: Serving) -> None:
+    with closing(connect(web)) as connection:
+        for number in range(3):
+            connection.sendall(HEAD + b"Content-Length: 1\r\n\r\n%d" % number)
+            status, _, body = answer_of(connection)
+            assert (status, json.loads(body)["body"]) == (200, str(number))
+
+
+def test_a_large_answer_is_whole_and_its_head_alone_is_one_too(web: Serving) -> None:
+    with closing(connect(web)) as connection:
+        for _ in range(3):
+            connection.sendall(b"HEAD /large HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+            status, headers, _ = answer_of(connection, has_body=False)
+            assert (status, headers["content-length"]) == (200, str(len(LARGE)))
+            connection.sendall(b"GET /large HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+            assert answer_of(connection)[2] == LARGE
+
+
+def test_who_hangs_up_before_a_large_answer_keeps_no_place_and_no_file(web: Serving) -> None:
+    (child,) = web.children()
+    assert web.ask("/large")
+    before = child.num_fds()
+    gone = [connect(web) for _ in range(40)]
+    for connection in gone:
+        connection.sendall(b"GET /large/later HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+    time.sleep(0.05)
+    for connection in gone:
+        connection.close()
+
+    with closing(connect(web)) as connection:
+        connection.sendall(b"GET /large HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+        assert answer_of(connection)[2] == LARGE
+    eventually(lambda: child.num_fds() <= before + 3, within=15)
