@@ -161,13 +161,18 @@ def test_a_connection_takes_one_request_after_the_other(web: Serving) -> None:
 
 
 def test_a_large_answer_is_whole_and_its_head_alone_is_one_too(web: Serving) -> None:
+    (child,) = web.children()
     with closing(connect(web)) as connection:
+        connection.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+        assert answer_of(connection)[0] == 200
+        before = child.num_fds()
         for _ in range(3):
             connection.sendall(b"HEAD /large HTTP/1.1\r\nHost: shop.test\r\n\r\n")
             status, headers, _ = answer_of(connection, has_body=False)
             assert (status, headers["content-length"]) == (200, str(len(LARGE)))
             connection.sendall(b"GET /large HTTP/1.1\r\nHost: shop.test\r\n\r\n")
             assert answer_of(connection)[2] == LARGE
+        eventually(lambda: child.num_fds() <= before, within=15)  # no pipe is left that nobody reads
 
 
 def test_who_hangs_up_before_a_large_answer_keeps_no_place_and_no_file(web: Serving) -> None:
