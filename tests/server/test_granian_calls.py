@@ -32,7 +32,7 @@ class App:
             body = json.dumps(head | {"body": environ["wsgi.input"].read().decode("latin-1")}).encode()
             kind = "application/json"
         start_response("200 OK", [("Content-Length", str(len(body))), ("Content-Type", kind)])
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+        return [body]
 
 app = App()
 """
