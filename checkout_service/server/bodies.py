@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from flask import Flask, request
 
 from checkout_service.api.problems import TooManyBodies
-from checkout_service.server.sockets import OwnSockets, peer, seconds_unanswered
+from checkout_service.server.sockets import OwnSockets, peer_port, seconds_unanswered
 
 LARGEST_BODY: Final = 64 * 1024
 """Bytes; ample for a cart or a session."""
@@ -96,13 +96,13 @@ class BodyReader:
             self.hold(-held)
 
     def late(self, seconds: float) -> set[str]:
-        """The addresses of senders who have been sending for so long. What they still send has no effect."""
+        """The ports of senders who have been sending for so long. What they still send has no effect."""
         began = time.monotonic() - seconds
         with self._lock:
             late = [reading for reading in self._readings if reading.since <= began]
             for reading in late:
                 reading.is_late = True
-        return {reading.address for reading in late}
+        return {reading.port for reading in late}
 
     def begin(self, reading: _Reading) -> None:
         """Let it be read. Raises ``_FullError``."""
@@ -130,7 +130,7 @@ class _Reading:
     def __init__(
         self, body_reader: BodyReader, environ: dict[str, Any], most: int, then: Callable[[int], None]
     ) -> None:
-        self.address: str = environ.get("REMOTE_ADDR", "")
+        self.port: str = environ.get("REMOTE_PORT", "")
         self.since = time.monotonic()
         self.is_late = False
         self._body_reader = body_reader
@@ -202,14 +202,14 @@ def hang_up_on_slow_senders(
 ) -> Iterator[float | None]:
     """Close the connections of senders that are too slow; the rounds of a background thread.
 
-    The server does not say which connection a request came by. It is one from the sender's address, to which nothing
-    was sent since. An idle connection of the same sender may be closed too.
+    A request came by the connection from its sender's port, to which nothing was sent since. Another sender's that has
+    the same port at another address, and is as idle, may be closed too. An address may be written in several ways.
     """
     while True:
-        addresses = body_reader.late(seconds)
-        for connection in sockets.connections() if addresses else ():
+        ports = body_reader.late(seconds)
+        for connection in sockets.connections() if ports else ():
             with suppress(OSError):
-                if peer(connection) in addresses and seconds_unanswered(connection) >= seconds:
+                if peer_port(connection) in ports and seconds_unanswered(connection) >= seconds:
                     connection.shutdown(socket.SHUT_RDWR)
         yield min(1.0, seconds / 4)
 

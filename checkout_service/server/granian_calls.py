@@ -160,6 +160,7 @@ def environ_of(scope: Any) -> dict[str, Any]:
     """
     headers = scope.headers
     path, query = scope.path, scope.query_string
+    client, _, client_port = scope.client.rpartition(":")
     server, _, port = scope.server.rpartition(":")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope.method,
@@ -168,7 +169,8 @@ def environ_of(scope: Any) -> dict[str, Any]:
         "SERVER_NAME": server.strip("[]"),
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
-        "REMOTE_ADDR": scope.client.rpartition(":")[0].strip("[]"),
+        "REMOTE_ADDR": client.strip("[]"),
+        "REMOTE_PORT": client_port,
         "wsgi.url_scheme": scope.scheme,
     }
     of_request = len(environ)

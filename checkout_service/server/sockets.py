@@ -142,6 +142,11 @@ def peer(connection: socket.socket) -> str:
     return str(connection.getpeername()[0])
 
 
+def peer_port(connection: socket.socket) -> str:
+    """The port at the other end."""
+    return str(connection.getpeername()[1])
+
+
 def seconds_unanswered(connection: socket.socket) -> float:
     """How long nothing has been sent to the other end."""
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SENT_AGO.size)

@@ -97,6 +97,7 @@ def test_a_head_is_an_environment_of_wsgi(web: Serving) -> None:
     assert (seen["CONTENT_TYPE"], seen["CONTENT_LENGTH"], seen["HTTP_IDEMPOTENCY_KEY"]) == ("text/x; y=z", "3", "k")
     assert not {"HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", ""} & set(seen)
     assert (seen["REMOTE_ADDR"], seen["SERVER_PORT"], seen["wsgi.url_scheme"]) == ("127.0.0.1", str(web.port), "http")
+    assert seen["REMOTE_PORT"].isdigit()
     assert (seen["SERVER_PROTOCOL"], seen["SCRIPT_NAME"], seen["body"]) == ("HTTP/1.1", "", "abc")
 
 

@@ -161,7 +161,7 @@ def _slow_senders(**_: str) -> Iterator[Use]:
             body = {
                 "PATH_INFO": "/api/payments/webhook",
                 "CONTENT_LENGTH": "10",
-                "REMOTE_ADDR": "127.0.0.1",
+                "REMOTE_PORT": str(connection.getpeername()[1]),
                 "wsgi.input": Arriving(_Wire(connection)),
             }
             reader = threading.Thread(target=body_reader.take, args=(body, lambda _held: None), daemon=True)
