@@ -154,9 +154,9 @@ def serve_child(
 def environ_of(scope: Any) -> dict[str, Any]:
     """The head of a request as WSGI has it, without what is the same for all requests.
 
-    A header that came several times is one, with commas; of cookies with semicolons. A value that is not ASCII is
-    empty. A name with an underscore is left out: in an environment it would be another's, such as one that only a
-    proxy may set.
+    A header that came several times is one, with commas; of cookies with semicolons, and of Content-Type the first. A
+    value that is not ASCII is empty, and so is a Host that is not there. A name with an underscore is left out: in an
+    environment it would be another's, such as one that only a proxy may set.
     """
     headers = scope.headers
     path, query = scope.path, scope.query_string
@@ -177,11 +177,15 @@ def environ_of(scope: Any) -> dict[str, Any]:
     for name, value in headers.items():
         key = _key_of(name)
         before = environ.get(key)
-        environ[key] = value if before is None else f"{before}{';' if name == 'cookie' else ','}{value}"
+        if before is None:
+            environ[key] = value
+        elif name != "content-type":
+            environ[key] = f"{before}{';' if name == 'cookie' else ','}{value}"
     if len(environ) < of_request + len(headers):
         for name in headers.keys():  # noqa: SIM118 (it is no dictionary)
             environ.setdefault(_key_of(name), "")
     environ.pop("", None)
+    environ.setdefault("HTTP_HOST", "")
     return environ
 
 

@@ -47,7 +47,7 @@ from checkout_service.telemetry.metrics import forget_process
 from checkout_service.threads import BackgroundThread
 
 CALLERS = 2
-"""Threads of Granian's beside one for each slot, in which webhooks are worked on. So one is free for what comes."""
+"""Threads of Granian's beside one for each slot, in which webhooks are worked on. So these are free for what comes."""
 
 MOST_READING = 768
 """Bodies that a child reads at a time, each from a sender who has 30 s for it. No thread waits for any."""
@@ -57,7 +57,8 @@ MOST_BODIES = 64 * 2**20
 
 READERS_OF_LARGE = 256
 MOST_UNREAD = 16 * 2**20
-"""Large answers that go out of a child at a time, each by a thread that waits, and the bytes that are held for them."""
+"""Large answers that go out of a child at a time, and the bytes that are held for them. Each takes a thread of ours,
+one of Granian's for files, and three open files."""
 
 WAITING = 64
 """Requests that may wait for a provider in a child, each with a thread."""

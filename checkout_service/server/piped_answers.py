@@ -14,13 +14,21 @@ from array import array
 from threading import Event
 from typing import Any, Final, Protocol
 
-OPENED_WITHIN: Final = 30.0
-"""Seconds for Granian to open the pipe. It does so at once, or never: then the connection is gone, which it tells."""
+import structlog
 
+OPENED_WITHIN: Final = 30.0
+"""Seconds for Granian to open the pipe. It does so at once; or never, where the connection is gone, which it tells."""
+
+_FIRST_PAUSE: Final = 0.0001
 _LONGEST_PAUSE: Final = 0.02
 """Seconds between two looks whether it has."""
 
+_FILLS: Final = 48 * 1024
+"""Bytes that are in the pipe before the server is told of it. It holds 64 KiB as a rule."""
+
 _PATH: Final = "/dev/fd/{}"
+
+log = structlog.get_logger(__name__)
 
 
 class Taker(Protocol):
@@ -33,6 +41,16 @@ class Taker(Protocol):
     def client_disconnect(self) -> Any: ...
 
 
+def check_room() -> None:
+    """Raise OSError where this process has not the open files that an answer in pieces takes, Granian's included."""
+    taken = list(os.pipe())
+    try:
+        taken += os.dup(taken[0]), os.dup(taken[0])
+    finally:
+        for number in taken:
+            os.close(number)
+
+
 def send(taker: Taker, status: int, headers: list[tuple[str, str]], pieces: Any) -> None:
     """Send the pieces, as ``__next__`` of these gives them, and ``close`` them.
 
@@ -40,27 +58,22 @@ def send(taker: Taker, status: int, headers: list[tuple[str, str]], pieces: Any)
     OSError where the process has no more files; then nothing was sent.
     """
     try:
-        first = _first(pieces)
+        first = _next(pieces)
         if not first:
             taker.response_bytes(status, headers, b"")
             return
-        reading, writing = os.pipe()
+        pipe = _Pipe()
         try:
-            try:
-                is_taken = _begin(taker, status, headers, first, (reading, writing))
-            finally:
-                # From here on nobody has this end but the server: who writes finds out that it reads no more.
-                os.close(reading)
-            if is_taken is not None:
-                _write_all(writing, first[is_taken:], pieces)
+            if pipe.begin(taker, status, headers, first, pieces):
+                pipe.go_on(pieces)
         finally:
-            os.close(writing)
+            pipe.close()
     finally:
         pieces.close()
 
 
-def _first(pieces: Any) -> bytes:
-    """The first piece that has any bytes; none at the end."""
+def _next(pieces: Any) -> bytes:
+    """The next piece that has any bytes; none at the end."""
     try:
         while not (piece := pieces.__next__()):
             pass
@@ -69,27 +82,87 @@ def _first(pieces: Any) -> bytes:
     return bytes(piece)
 
 
-def _begin(
-    taker: Taker, status: int, headers: list[tuple[str, str]], first: bytes, pipe: tuple[int, int]
-) -> int | None:
-    """Have the server read the pipe; how much of the first piece is in it by then. None: its client has gone."""
-    reading, writing = pipe
-    is_gone = Event()
-    gone = taker.client_disconnect()
-    gone.add_done_callback(lambda _: is_gone.set())
-    os.set_blocking(writing, False)  # it may have less room than a piece, and nobody may ever read
-    written = os.write(writing, first)
-    os.set_blocking(writing, True)
-    taker.response_file(status, headers, _PATH.format(reading))
-    try:
-        until, pause = time.monotonic() + OPENED_WITHIN, 0.0005
-        while _waiting(reading) == written:
-            if is_gone.wait(pause) or time.monotonic() > until:
-                return None
-            pause = min(2 * pause, _LONGEST_PAUSE)
+class _Pipe:
+    """The way of one answer. Raises OSError where the process has no more files."""
+
+    def __init__(self) -> None:
+        self._spare = -1
+        self._reading, self._writing = os.pipe()
+        self._rest: bytes | memoryview = b""
+        """Of the last piece, what did not fit."""
+        try:
+            # Granian answers 404 where it cannot open the pipe: this is given up for it.
+            self._spare = os.dup(self._reading)
+        except OSError:
+            self.close()
+            raise
+
+    def begin(self, taker: Taker, status: int, headers: list[tuple[str, str]], first: bytes, pieces: Any) -> bool:
+        """Fill the pipe and have the server read it; False: its client has gone.
+
+        From then on nobody has the end that is read but the server. So who writes finds out that it reads no more.
+        """
+        is_gone = Event()
+        gone = taker.client_disconnect()
+        gone.add_done_callback(lambda _: is_gone.set())
+        try:
+            written = self._fill(first, pieces)
+            os.close(self._spare)
+            self._spare = -1
+            taker.response_file(status, headers, _PATH.format(self._reading))
+            return self._is_opened(written, is_gone)
+        finally:
+            gone.cancel()
+
+    def go_on(self, pieces: Any) -> None:
+        """Write what is left, as fast as it is read, until it is read no more."""
+        try:
+            piece: bytes | memoryview = self._rest
+            while piece or (piece := _next(pieces)):
+                piece = memoryview(piece)[os.write(self._writing, piece) :]
+        except BrokenPipeError:
+            return
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        for number in (self._writing, self._reading, self._spare):
+            if number >= 0:
+                os.close(number)
+
+    def _fill(self, first: bytes, pieces: Any) -> int:
+        """How many bytes are in it, without waiting for anybody: the server may never read."""
+        os.set_blocking(self._writing, False)
+        written, piece = 0, memoryview(first)
+        try:
+            while piece:
+                size = os.write(self._writing, piece)
+                written, piece = written + size, piece[size:]
+                if not piece and written < _FILLS:
+                    piece = memoryview(_next(pieces))
+        except BlockingIOError:
+            pass
+        finally:
+            os.set_blocking(self._writing, True)
+        self._rest = piece
         return written
-    finally:
-        gone.cancel()
+
+    def _is_opened(self, written: int, is_gone: Event) -> bool:
+        until, pause = time.monotonic() + OPENED_WITHIN, _FIRST_PAUSE
+        while _waiting(self._reading) == written:
+            if is_gone.wait(pause):
+                return False
+            if time.monotonic() > until:
+                # Its client is there, so it may open the name later. Whatever that leads to by then must be nobody
+                # else's answer: this number is never given to another file.
+                log.error("large_answer_not_opened")
+                with open(os.devnull, "rb") as nothing:
+                    os.dup2(nothing.fileno(), self._reading, inheritable=False)
+                self._reading = -1
+                return False
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        os.close(self._reading)
+        self._reading = -1
+        return True
 
 
 def _waiting(reading: int) -> int:
@@ -97,18 +170,3 @@ def _waiting(reading: int) -> int:
     size = array("i", [0])
     fcntl.ioctl(reading, termios.FIONREAD, size)
     return size[0]
-
-
-def _write_all(writing: int, rest: bytes, pieces: Any) -> None:
-    try:
-        _write(writing, rest)
-        while True:
-            _write(writing, pieces.__next__())
-    except (StopIteration, BrokenPipeError):
-        return
-
-
-def _write(writing: int, piece: bytes) -> None:
-    view = memoryview(piece)
-    while view:
-        view = view[os.write(writing, view) :]

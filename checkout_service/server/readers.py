@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from checkout_service.server import piped_answers
 from checkout_service.server.sockets import OwnSockets, bound_unread, peer, unread
 from checkout_service.server.spools import PIECE, Spool
 from checkout_service.server.streams import PAGE_HELD, Stream
@@ -29,6 +30,9 @@ LARGE: Final = 64 * 1024
 
 READ_WITHIN: Final = 30.0
 """Seconds that a reader has for a large answer, all in all; of a spool or a stream, for each ``_STRETCH``."""
+
+_PIPED: Final = 256 * 1024
+"""Bytes that are counted for an answer in a file: what its pipe holds, and what the server has read of that."""
 
 _STRETCH: Final = 2**20
 """Bytes. Such a one may be of any length, and a reader on a slow line may take all of it, at some 35 KB a second."""
@@ -87,9 +91,10 @@ class Readers:
         """
         pieces = self._begin(whole, address, caller)
         try:
+            piped_answers.check_room()
             arguments = (client, status, headers, pieces)
             threading.Thread(target=self._send, args=arguments, name="reader", daemon=True).start()
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, OSError) as error:
             self._end(pieces)
             raise TooManyReadersError from error
 
@@ -151,7 +156,7 @@ class Readers:
 
 
 class _Pieces:
-    """A large answer as the server takes it: the next piece once it has room for one. It holds two of them."""
+    """A large answer as the server takes it: the next piece once it has room for one."""
 
     def __init__(self, whole: Answered, address: str, caller: Hashable) -> None:
         self.whole = whole
@@ -159,7 +164,7 @@ class _Pieces:
         self.caller = caller
         self.since = time.monotonic()
         self.is_late = False
-        self.held = 2 * PIECE if isinstance(whole, Spool) else PAGE_HELD if isinstance(whole, Stream) else len(whole)
+        self.held = _PIPED if isinstance(whole, Spool) else PAGE_HELD if isinstance(whole, Stream) else len(whole)
         """Bytes of memory."""
         self._pieces = self._of(whole)
         self._sent = 0
@@ -176,7 +181,7 @@ class _Pieces:
         return piece
 
     def close(self) -> None:
-        """Called by the server at the end."""
+        """Called at the end."""
 
     def _of(self, whole: Answered) -> Iterator[bytes]:
         if isinstance(whole, Spool):

@@ -37,9 +37,11 @@ class SlotThreads:
                 self._resting -= 1
                 self._jobs.put(job)
                 return
-        threading.Thread(target=self._work, args=(job,), name="slot", daemon=True).start()
+        # In a list that is emptied: a thread keeps its arguments for as long as it lives, and with them a request.
+        threading.Thread(target=self._work, args=([job],), name="slot", daemon=True).start()
 
-    def _work(self, job: Job | None) -> None:
+    def _work(self, first: list[Job]) -> None:
+        job: Job | None = first.pop()
         while job is not None:
             with suppress(BaseException):
                 job()

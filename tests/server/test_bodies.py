@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -18,8 +19,10 @@ from checkout_service.server.bodies import (
     GONE_KEY,
     LARGEST_BODY,
     LARGEST_WEBHOOK,
+    MOST_PIECES,
     REFUSED_KEY,
     BodyReader,
+    TakePiece,
     hang_up_on_slow_senders,
 )
 from checkout_service.server.sockets import OwnSockets
@@ -125,6 +128,42 @@ def test_a_full_process_reads_nothing_more() -> None:
     full = environ(WEBHOOK, Sender(50_000), length=50_000)
     with taken(body_reader, full), taken(body_reader, environ(WEBHOOK, sender, length=10)):
         assert sender.was_read == 0
+
+
+def test_small_pieces_take_no_more_memory_than_is_counted() -> None:
+    class Crumbs:
+        def __init__(self) -> None:
+            self.left = MOST_PIECES - 1
+
+        def next(self, take: TakePiece, /) -> None:
+            self.left -= 1
+            self.waits = take if self.left >= 0 else None
+
+    crumbs, held = Crumbs(), list[int]()
+    body_reader = BodyReader(readers=1, most_bytes=2**20)
+    request = environ(WEBHOOK, Sender(0), length=None) | {"wsgi.input": crumbs}
+    body_reader.take(request, held.append)
+    tracemalloc.start()
+    for number in range(MOST_PIECES - 1):
+        assert crumbs.waits is not None
+        crumbs.waits(b"%02d" % (number % 100))
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 4 * MOST_PIECES
+    assert not held
+
+
+def test_bytes_come_back_where_there_is_no_memory_for_the_whole() -> None:
+    class Full(dict[str, Any]):
+        def __setitem__(self, key: str, value: Any) -> None:
+            raise MemoryError
+
+    body_reader = BodyReader(readers=1, most_bytes=100)
+    with pytest.raises(MemoryError):
+        body_reader.take(Full(environ(WEBHOOK, Sender(60), length=60)), lambda _held: None)
+    later = environ(WEBHOOK, Sender(100), length=100)
+    with taken(body_reader, later):
+        assert REFUSED_KEY not in later
 
 
 def test_slow_senders_leave_room_for_requests_without_a_body() -> None:

@@ -6,10 +6,11 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.server.releases import Releases, Serving, eventually
@@ -86,7 +87,7 @@ def test_a_head_is_an_environment_of_wsgi(web: Serving) -> None:
         web,
         b"PUT /a%20b/%ff/caf%c3%a9?x=%41&y=\xc3\xa9 HTTP/1.1\r\nHost: shop.test:1\r\nX-Two: a\r\nX-Two: b\r\n"
         b"Cookie: a=1\r\nCookie: b=2\r\nX-Beyond: \xc3\xa9\r\nX-Forwarded_For: 192.0.2.1\r\nX-Under_: 1\r\n"
-        b"Content-Type: text/x; y=z\r\nContent-Length: 3\r\nIdempotency-Key: k\r\n\r\nabc",
+        b"Content-Type: text/x; y=z\r\nContent-Type: text/y\r\nContent-Length: 3\r\nIdempotency-Key: k\r\n\r\nabc",
     )
     assert seen["REQUEST_METHOD"] == "PUT"
     assert seen["PATH_INFO"] == "/a b/\N{REPLACEMENT CHARACTER}/café".encode().decode("latin-1")
@@ -109,10 +110,16 @@ def test_of_an_absolute_address_only_path_and_query_count(web: Serving) -> None:
 def test_an_old_client_needs_no_host(web: Serving) -> None:
     seen = asked(web, b"GET /old HTTP/1.0\r\n\r\n")
     assert (seen["SERVER_PROTOCOL"], seen["PATH_INFO"]) == ("HTTP/1", "/old")
-    assert seen.get("HTTP_HOST", "") == ""
+    assert seen["HTTP_HOST"] == ""
 
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: shop.test\r\n"
+
+
+UNREAD = (
+    b"Content-Length: 70000\r\n\r\nabc",
+    b"Transfer-Encoding: chunked\r\n\r\n" + b"4e20\r\n%s\r\n" % (b"x" * 20_000) * 4,
+)
 
 
 def test_a_body_is_whole_however_it_comes(web: Serving) -> None:
@@ -153,6 +160,25 @@ def test_those_who_send_nothing_of_their_bodies_keep_no_thread(web: Serving) -> 
             connection.close()
 
 
+@pytest.mark.parametrize("unread", UNREAD, ids=["declared", "in chunks"])
+def test_a_connection_whose_body_is_not_read_ends_with_its_answer(web: Serving, unread: bytes) -> None:
+    for _ in range(3):  # in a thread that is new, and in one that is not
+        with closing(connect(web)) as connection, suppress(ConnectionError):
+            connection.sendall(HEAD + unread)
+            began = time.monotonic()
+            _, headers, _ = answer_of(connection)
+            assert headers["connection"] == "close"
+            assert connection.recv(1) == b""
+            assert time.monotonic() - began < 5
+
+
+def test_a_body_in_very_many_pieces_is_not_taken(web: Serving) -> None:
+    with closing(connect(web)) as connection:
+        connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 5000)
+        status, headers, _ = answer_of(connection)
+    assert (status, headers["connection"]) == (408, "close")
+
+
 def test_a_connection_takes_one_request_after_the_other(web: Serving) -> None:
     with closing(connect(web)) as connection:
         for number in range(3):
@@ -174,6 +200,25 @@ def test_a_large_answer_is_whole_and_its_head_alone_is_one_too(web: Serving) -> 
             connection.sendall(b"GET /large HTTP/1.1\r\nHost: shop.test\r\n\r\n")
             assert answer_of(connection)[2] == LARGE
         eventually(lambda: child.num_fds() <= before, within=15)  # no pipe is left that nobody reads
+
+
+def test_without_files_a_large_answer_is_refused_by_a_document_of_ours(web: Serving) -> None:
+    (child,) = web.children()
+    _, most = child.rlimit(psutil.RLIMIT_NOFILE)
+    with closing(connect(web)) as connection:
+        connection.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
+        answer_of(connection)
+        soft, _ = child.rlimit(psutil.RLIMIT_NOFILE)
+        found = []
+        for files in range(7):
+            child.rlimit(psutil.RLIMIT_NOFILE, (child.num_fds() + files, most))
+            connection.sendall(b"GET /large HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+            status, _, body = answer_of(connection)
+            found.append(status)
+            assert body == LARGE if status == 200 else json.loads(body)["type"] == "/problems/too-many-readers"
+        child.rlimit(psutil.RLIMIT_NOFILE, (soft, most))
+    assert found == sorted(found, reverse=True)
+    assert set(found) == {503, 200}
 
 
 def test_who_hangs_up_before_a_large_answer_keeps_no_place_and_no_file(web: Serving) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from time import monotonic, sleep
 
@@ -57,6 +58,21 @@ def test_a_job_that_breaks_takes_no_thread_with_it() -> None:
     threads.begin(broken)
     _await(lambda: threads._resting == 1)
     assert _ident(threads)
+
+
+def test_nothing_is_kept_of_a_job_that_is_done() -> None:
+    class Request:
+        def __call__(self) -> None:
+            pass
+
+    threads = SlotThreads()
+    for _ in range(2):  # the first of a thread, and a later one
+        request = Request()
+        gone = weakref.ref(request)
+        threads.begin(request)
+        del request
+        _await(lambda: threads._resting == 1)
+        _await(lambda gone=gone: gone() is None)
 
 
 def test_who_rests_for_long_ends_and_a_job_of_that_moment_is_done() -> None:

@@ -161,7 +161,7 @@ def test_between_two_pieces_others_have_their_turn() -> None:
 
 
 def test_memory_is_counted_for_pieces_alone() -> None:
-    readers, slow = Readers(readers=100, most_bytes=5 * PIECE), [Reader(reads=False) for _ in range(3)]
+    readers, slow = Readers(readers=100, most_bytes=600_000), [Reader(reads=False) for _ in range(3)]
     spools = [spooled(b"x" * 1_000_000) for _ in range(3)]
     for reader, spool in zip(slow[:2], spools, strict=False):
         readers.send(reader, 200, [("Content-Length", "100000")], spool, address="192.0.2.1")
