@@ -402,8 +402,8 @@ NAMES = (
     ),
 )
 
-DOCUMENTED = {"_make", "_asdict", "_replace", "_mapping", "_exit", "_value_"}
-"""Of named tuples, SQLAlchemy's rows, os and enum: public in spite of their underscore."""
+DOCUMENTED = {"_make", "_asdict", "_replace", "_mapping", "_exit", "_value_", "_get_current_object"}
+"""Of named tuples, SQLAlchemy's rows, os, enum and Werkzeug's proxies: public in spite of their underscore."""
 
 COMPARED_WITH_OTHERS = ("tests/providers/compat/", "tests/deploying/helm_process.py")
 """Looks into the packages of providers, which nothing that is shipped depends on."""
