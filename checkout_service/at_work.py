@@ -10,12 +10,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import Flask, Request, current_app, g, request
+from flask.globals import request_ctx
 
 if TYPE_CHECKING:
+    from flask.ctx import RequestContext
     from werkzeug.local import LocalProxy
 
 request_at_work: Final[Callable[[], Request]] = cast("LocalProxy[Request]", request)._get_current_object
 """What ``flask.request`` stands for. As there, RuntimeError is raised where there is none; so do the others."""
+
+context_at_work: Final[Callable[[], RequestContext]] = cast(
+    "LocalProxy[RequestContext]", request_ctx
+)._get_current_object
+"""What ``flask.globals.request_ctx`` stands for."""
 
 app_at_work: Final[Callable[[], Flask]] = cast("LocalProxy[Flask]", current_app)._get_current_object
 """What ``flask.current_app`` stands for."""
