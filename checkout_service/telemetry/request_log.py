@@ -154,5 +154,5 @@ def _after(response: Response) -> Response:
         environ[_ROUTE] = route
     else:
         end(environ, route=route, status=status)
-    response.headers[REQUEST_ID] = logs.request_id()
+    response.headers.add(REQUEST_ID, logs.request_id())  # nobody else does: to look for it costs more
     return response
