@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, cast
-
-from flask import Flask, Request, Response
-from flask.sessions import NullSession, SessionInterface, SessionMixin
-from werkzeug.routing import MapAdapter
+from flask import Flask
 
 import checkout_service.tables  # noqa: F401 (fills the metadata, whichever rooms are served)
 from checkout_service.api import compressing, confirming, heads, openapi_page, problem_documents
@@ -16,6 +10,7 @@ from checkout_service.api.addresses import connect_addresses
 from checkout_service.api.blueprints import Api
 from checkout_service.api.known_routes import KnownRoutes
 from checkout_service.api.problems import MalformedBody, NotFound
+from checkout_service.api.synchronous_flask import SynchronousFlask
 from checkout_service.cache import connect_cache
 from checkout_service.captures import routes as captures
 from checkout_service.carts import routes as carts
@@ -68,39 +63,6 @@ from checkout_service.webhooks.cli import webhooks
 from checkout_service.webhooks.committing import connect_committer
 from checkout_service.webhooks.routes import blueprint as receiver
 from checkout_service.webhooks.routes import paths_of_webhooks
-
-
-class NoSessions(SessionInterface):
-    """Flask's sessions are not used: each request is handed the same one, which refuses whatever is put into it."""
-
-    def __init__(self) -> None:
-        self._session = NullSession()
-
-    def open_session(self, app: Flask, request: Request) -> NullSession:
-        return self._session
-
-    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Nothing is kept."""
-
-
-class SynchronousFlask(Flask):
-    """Flask that does not ask, at every step of every request, whether a function is a coroutine: none is.
-
-    The routes of what is asked most are remembered.
-    """
-
-    session_interface = NoSessions()
-    known_routes: KnownRoutes | None = None
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        return func
-
-    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        if request is not None and self.known_routes is not None:
-            found = self.known_routes.find(request, partial(super().create_url_adapter, request))
-            if found is not None:
-                return cast("MapAdapter", found)
-        return super().create_url_adapter(request)
 
 
 def create_app(settings: WebSettings) -> Flask:

@@ -16,6 +16,7 @@ from flask import Flask, current_app, g, request
 
 from checkout_service.api.problems import Forbidden
 from checkout_service.api.scopes import Scope
+from checkout_service.at_work import request_at_work
 
 CALLER_KEY: Final = "checkout_service.caller"
 """Under this key of a request's environment the server finds who sent it, once that is known."""
@@ -154,6 +155,7 @@ def require_callers(app: Flask, identify: Callable[[], Caller]) -> None:
 
     @app.before_request
     def require_caller() -> None:
+        request = request_at_work()
         endpoint = request.endpoint
         # No endpoint: an unknown path or method. Everybody is answered 404 or 405.
         if endpoint is None or is_public(app, endpoint):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from flask import Flask, request
+from flask import Flask
 
+from checkout_service.at_work import request_at_work
 from checkout_service.database.engine import confirm_commits
 
 _CHANGES_NOTHING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -20,5 +21,5 @@ def init_app(app: Flask) -> None:
 
     @app.before_request
     def confirm() -> None:
-        if request.method not in _CHANGES_NOTHING:
+        if request_at_work().method not in _CHANGES_NOTHING:
             confirm_commits()

@@ -25,6 +25,7 @@ from checkout_service.api.problems import (
 )
 from checkout_service.api.query_parameters import refuse_unknown_parameters
 from checkout_service.api_versions import API_VERSIONS
+from checkout_service.at_work import request_at_work
 
 # A host of RFC 3986, section 3.2.2, and its port. Without the comma that may stand in a name: two headers are joined
 # by it, and a proxy may have routed by either.
@@ -75,6 +76,7 @@ def _methods_here() -> list[str] | None:
 
 
 def _check() -> None:
+    request = request_at_work()
     environ = request.environ
     if "//" in environ["PATH_INFO"]:
         # Werkzeug strips the slashes that a path begins with, so what a proxy forbids by path would be reached.
@@ -134,16 +136,18 @@ def _refuse_nul(pairs: list[tuple[str, str]]) -> None:
 
 def _finish(answer: Response) -> Response:
     """What the head of each answer says, whatever it is."""
-    environ, headers = request.environ, answer.headers
-    if answer.status_code == HTTPStatus.OK and "HTTP_IF_MATCH" in environ and "HTTP_IF_NONE_MATCH" in environ:
+    environ, headers, status = request_at_work().environ, answer.headers, answer.status_code
+    if status == HTTPStatus.OK and "HTTP_IF_MATCH" in environ and "HTTP_IF_NONE_MATCH" in environ:
         # Where If-Match is met, If-None-Match counts as well (RFC 9110, section 13.2.2): Werkzeug leaves it out then.
         answer.make_conditional({name: value for name, value in environ.items() if name != "HTTP_IF_MATCH"})
+        status = answer.status_code
+    names = {name.lower() for name, _ in headers}
     if is_of_api(environ):
-        headers[API_VERSION] = API_VERSIONS.newest
-    if answer.status_code in _WITHOUT_CONTENT:
+        headers.add(API_VERSION, API_VERSIONS.newest)  # nobody else does: to look for it costs more
+    if status in _WITHOUT_CONTENT:
         # What has no content has no type of it; Werkzeug would call it HTML (RFC 9110, section 8.3).
         headers.pop("Content-Type", None)
     # What is said to one caller is private, unless the view says otherwise: none can be forgotten this way.
-    if not any(name.lower() == "cache-control" for name, _ in headers):
+    if "cache-control" not in names:
         headers.add("Cache-Control", "no-store")
     return answer

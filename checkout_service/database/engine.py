@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from checkout_service.at_work import app_at_work
 from checkout_service.breaker import Breaker, BreakerOpenError
 from checkout_service.database.connections import (
     ANSWER_WITHIN,
@@ -183,7 +184,7 @@ def confirm_commits() -> None:
 
     One that is confirmed confirms all before it. Raises DatabaseUnavailableError.
     """
-    breaker: Breaker = current_app.extensions["commit_breaker"]
+    breaker: Breaker = app_at_work().extensions["commit_breaker"]
     if breaker.is_open:
         with _available(), _confirmed():
             pass
@@ -194,7 +195,7 @@ def is_failing() -> bool:
 
     The next one is a trial, which may take its time; all others fail at once meanwhile.
     """
-    extensions = current_app.extensions
+    extensions = app_at_work().extensions
     database: Breaker = extensions["database_breaker"]
     commits: Breaker = extensions["commit_breaker"]
     return database.is_open or commits.is_open

@@ -19,6 +19,7 @@ from flask import Flask, Response, current_app, g, request
 
 from checkout_service.api.callers import Caller
 from checkout_service.api.problems import Unauthorized, Unavailable
+from checkout_service.at_work import notes_at_work
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.identity.key_form import BEGINNING, hash_of, is_key
@@ -198,7 +199,7 @@ def caller_of_key(key: str) -> Caller:
 
 def _note(answer: Response) -> Response:
     """Note the use of a key. To know it is good to have: whatever goes wrong, the answer stays what it is."""
-    key_id: UUID | None = g.get("api_key_id")
+    key_id: UUID | None = notes_at_work().get("api_key_id")
     if key_id is not None and _keys().is_to_be_noted(key_id):
         try:
             execute(_note_use, {"id": key_id})

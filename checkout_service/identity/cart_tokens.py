@@ -18,6 +18,7 @@ from flask import Flask, Response, current_app, g, request
 
 from checkout_service.api.callers import Caller, guest_access_of, takes_cart_token_beside
 from checkout_service.api.problems import Problem, Unauthorized
+from checkout_service.at_work import notes_at_work, request_at_work
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.identity.key_form import CART_TOKEN, hash_of, is_key
@@ -134,9 +135,9 @@ def _note(answer: Response) -> Response:
 
     No cache keeps what it opened: of Authorization they know that by themselves (RFC 9111, section 3.5).
     """
-    if "HTTP_CART_TOKEN" in request.environ:
+    if "HTTP_CART_TOKEN" in request_at_work().environ:
         answer.headers.setdefault("Cache-Control", "no-store")
-    guest_id: UUID | None = g.get("guest_id")
+    guest_id: UUID | None = notes_at_work().get("guest_id")
     if guest_id is not None:
         try:
             execute(_note_use, {"id": guest_id, "noted_every": NOTED_EVERY})

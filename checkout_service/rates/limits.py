@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import ceil
 
-from flask import Flask, Response, g
+from flask import Flask, Response
 
 from checkout_service.api.problems import RateLimited
+from checkout_service.at_work import notes_at_work
 from checkout_service.rates.counts import Rate, Used, use
 from checkout_service.telemetry.metrics import callers_refused_total
 
@@ -23,7 +24,7 @@ def connect_rate_limits(app: Flask) -> None:
 
     @app.after_request
     def show_rates(response: Response) -> Response:
-        used: Sequence[Used] | None = g.pop("rates_used", None)
+        used: Sequence[Used] | None = notes_at_work().pop("rates_used", None)
         if used:
             response.headers["RateLimit-Policy"] = ", ".join(
                 f'"{each.rate.policy}";q={each.rate.quota};w={each.rate.window}' for each in used
@@ -40,7 +41,7 @@ def use_rates(rates: Iterable[Rate], *, unless: str = "") -> tuple[bytes | None,
     away nothing is used up.
     """
     found = use([rate for rate in rates if rate.quota], unless=unless)
-    g.rates_used = found.used
+    notes_at_work().rates_used = found.used
     return found.kept, None if found.fits else _limited(found.used)
 
 

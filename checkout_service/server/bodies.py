@@ -14,9 +14,10 @@ from contextlib import suppress
 from io import BytesIO
 from typing import Any, Final, Protocol
 
-from flask import Flask, request
+from flask import Flask
 
 from checkout_service.api.problems import TooManyBodies
+from checkout_service.at_work import request_at_work
 from checkout_service.server.sockets import OwnSockets, peer_port, seconds_unanswered
 
 LARGEST_BODY: Final = 64 * 1024
@@ -247,7 +248,7 @@ def init_app(app: Flask) -> None:
 
     @app.before_request
     def refuse() -> None:
-        if REFUSED_KEY in request.environ:
+        if REFUSED_KEY in request_at_work().environ:
             raise TooManyBodies
 
 

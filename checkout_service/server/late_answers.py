@@ -13,8 +13,9 @@ from contextvars import Context
 from typing import Any, Final, Protocol
 
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, Response
 
+from checkout_service.at_work import request_at_work
 from checkout_service.server.own_answers import Announcing, Own
 from checkout_service.telemetry import request_log, tracing
 
@@ -163,7 +164,7 @@ def leave(work: Work, answer: Callable[[], Response]) -> Response:
     The work begins once the answer is whole, hooks of the app included. Where one of them has made it an answer of
     another status, that goes out at once and the work is dropped.
     """
-    environ = request.environ
+    environ = request_at_work().environ
     environ[LEFT_KEY] = work, 0  # first: whatever is raised from here on has the work dropped
     made = answer()
     environ[LEFT_KEY] = work, made.status_code
@@ -172,6 +173,6 @@ def leave(work: Work, answer: Callable[[], Response]) -> Response:
 
 
 def _raise_failure() -> None:
-    failure: BaseException | None = request.environ.get(_FAILURE_KEY)
+    failure: BaseException | None = request_at_work().environ.get(_FAILURE_KEY)
     if failure is not None:
         raise failure.with_traceback(None)

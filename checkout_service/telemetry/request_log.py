@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 
+from checkout_service.at_work import request_at_work
 from checkout_service.telemetry import logs, metrics, tracing
 
 PROBES: Final = frozenset({"/livez", "/readyz"})
@@ -141,16 +142,17 @@ def resume(environ: dict[str, Any], begun: Begun, *, has_waited: bool = True) ->
 
 
 def _before() -> None:
-    begin(request.environ)
+    begin(request_at_work().environ)
 
 
 def _after(response: Response) -> Response:
-    rule, environ, status = request.url_rule, request.environ, response.status_code
+    request, status = request_at_work(), response.status_code
+    rule, environ = request.url_rule, request.environ
     # The rule, not the path: ids, and probes for things that do not exist, would make a series each.
     route = rule.rule if rule else "unmatched"
     if environ.get(_POSTPONED) == status:
         environ[_ROUTE] = route
     else:
         end(environ, route=route, status=status)
-    response.headers[REQUEST_ID] = logs.request_id()
+    response.headers.add(REQUEST_ID, logs.request_id())  # nobody else does: to look for it costs more
     return response

@@ -8,12 +8,13 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
 from checkout_service.api.callers import public
 from checkout_service.api.problem_documents import slug_of_answer
 from checkout_service.api.problems import MalformedBody, NotFound, TooLarge
 from checkout_service.api.responses import Finished
+from checkout_service.at_work import app_at_work, request_at_work
 from checkout_service.providers.registry import provider_specs
 from checkout_service.providers.spec import WebhookFormat
 from checkout_service.publishing.wake_up import notifier
@@ -46,7 +47,7 @@ def receive_webhook(provider: str) -> Response:
 
     Where others are committed at this moment, it is left to be committed with those that come meanwhile.
     """
-    environ, extensions = request.environ, current_app.extensions
+    environ, extensions = request_at_work().environ, app_at_work().extensions
     spec = provider_specs().get(provider)
     if spec is None or (extensions["settings"].production and not spec.account.production):
         raise NotFound(f"There is no webhook receiver for a provider {provider!r}.")

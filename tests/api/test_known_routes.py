@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 
 from checkout_service.api.known_routes import MOST_HOSTS, KnownRoute, KnownRoutes
-from checkout_service.app import SynchronousFlask
+from checkout_service.api.synchronous_flask import SynchronousFlask
 from checkout_service.providers.registry import provider_specs
 
 WEBHOOKS = "/api/payments/webhook"
