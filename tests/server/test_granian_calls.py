@@ -71,7 +71,7 @@ def answer_of(connection: socket.socket, *, has_body: bool = True) -> tuple[int,
     return status, headers, stream.read(int(headers["content-length"])) if has_body else b""
 
 
-def asked(web: Serving, *pieces: bytes, pause: float = 0.0) -> Any:
+def seen_of(web: Serving, *pieces: bytes, pause: float = 0.0) -> Any:
     """What the app has seen of a request that is sent in these pieces."""
     with closing(connect(web)) as connection:
         for piece in pieces:
@@ -83,7 +83,7 @@ def asked(web: Serving, *pieces: bytes, pause: float = 0.0) -> Any:
 
 
 def test_a_head_is_an_environment_of_wsgi(web: Serving) -> None:
-    seen = asked(
+    seen = seen_of(
         web,
         b"PUT /a%20b/%ff/caf%c3%a9?x=%41&y=\xc3\xa9 HTTP/1.1\r\nHost: shop.test:1\r\nX-Two: a\r\nX-Two: b\r\n"
         b"Cookie: a=1\r\nCookie: b=2\r\nX-Beyond: \xc3\xa9\r\nX-Forwarded_For: 192.0.2.1\r\nX-Under_: 1\r\n"
@@ -103,12 +103,12 @@ def test_a_head_is_an_environment_of_wsgi(web: Serving) -> None:
 
 
 def test_of_an_absolute_address_only_path_and_query_count(web: Serving) -> None:
-    seen = asked(web, b"GET http://evil.test:99/p//q?r HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+    seen = seen_of(web, b"GET http://evil.test:99/p//q?r HTTP/1.1\r\nHost: shop.test\r\n\r\n")
     assert (seen["PATH_INFO"], seen["QUERY_STRING"], seen["HTTP_HOST"]) == ("/p//q", "r", "shop.test")
 
 
 def test_an_old_client_needs_no_host(web: Serving) -> None:
-    seen = asked(web, b"GET /old HTTP/1.0\r\n\r\n")
+    seen = seen_of(web, b"GET /old HTTP/1.0\r\n\r\n")
     assert (seen["SERVER_PROTOCOL"], seen["PATH_INFO"]) == ("HTTP/1", "/old")
     assert seen["HTTP_HOST"] == ""
 
@@ -126,13 +126,13 @@ def test_a_body_is_whole_however_it_comes(web: Serving) -> None:
     whole = bytes(range(256)) * 200
     shown = whole.decode("latin-1")
     declared = HEAD + b"Content-Length: %d\r\n\r\n" % len(whole)
-    assert asked(web, declared + whole)["body"].encode("latin-1") == whole
-    assert asked(web, declared, whole[:1], whole[1:30_000], whole[30_000:], pause=0.05)["body"] == shown
+    assert seen_of(web, declared + whole)["body"].encode("latin-1") == whole
+    assert seen_of(web, declared, whole[:1], whole[1:30_000], whole[30_000:], pause=0.05)["body"] == shown
 
     chunked = b"".join(b"1\r\n%c\r\n" % byte for byte in whole[:3000])
-    seen = asked(web, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked + b"0\r\n\r\n")
+    seen = seen_of(web, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked + b"0\r\n\r\n")
     assert seen["body"].encode("latin-1") == whole[:3000]
-    assert asked(web, HEAD + b"Content-Length: 0\r\n\r\n")["body"] == ""
+    assert seen_of(web, HEAD + b"Content-Length: 0\r\n\r\n")["body"] == ""
 
 
 def test_one_that_ends_before_its_length_has_no_effect(web: Serving) -> None:
@@ -149,7 +149,7 @@ def test_those_who_send_nothing_of_their_bodies_keep_no_thread(web: Serving) -> 
         for connection in slow:
             connection.sendall(HEAD + b"Content-Length: 3\r\n\r\n")
         for _ in range(5):
-            assert asked(web, HEAD + b"Content-Length: 3\r\n\r\nabc")["body"] == "abc"
+            assert seen_of(web, HEAD + b"Content-Length: 3\r\n\r\nabc")["body"] == "abc"
         (child,) = web.children()
         assert child.num_threads() < 40
         for connection in slow:
