@@ -184,7 +184,6 @@ class _Reading:
         if not piece:
             return False
         self._left -= len(piece)
-        self._held += len(piece)
         self._pieces_taken += 1
         if not self._body:
             self._body = piece
@@ -192,8 +191,9 @@ class _Reading:
             if isinstance(self._body, bytes):
                 self._body = bytearray(self._body)
             self._body += piece
+        self._held += len(piece)  # right before it is counted, so that what is given back was
         self._body_reader.hold(len(piece))
-        return self._left > 0 and self._pieces_taken < MOST_PIECES
+        return self._left > 0 and self._pieces_taken <= MOST_PIECES
 
     def _end(self, *, is_refused: bool) -> None:
         try:
@@ -215,7 +215,7 @@ class _Reading:
         environ[_READ_KEY] = body
         if not self._left and "HTTP_TRANSFER_ENCODING" in environ:
             environ[CLOSES_KEY] = True  # it is too large, and there may be more of it
-        is_cut = self._left > 0 and self._pieces_taken >= MOST_PIECES
+        is_cut = self._left > 0 and self._pieces_taken > MOST_PIECES
         if self.is_late or is_cut or len(body) < _declared(environ):
             environ[GONE_KEY] = True
 

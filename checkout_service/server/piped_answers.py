@@ -1,32 +1,35 @@
 """Answers in pieces, which Granian takes as fast as their reader does: each goes through a pipe.
 
 Granian's RSGI keeps all that it is given until it is read, whoever reads it slowly. But of a file it reads no more than
-its client takes, and a pipe can be opened like a file.
+its client takes, and a named pipe opens like a file. Who opens one to read waits for who writes, so it cannot be missed
+that Granian has, however soon its client hangs up.
 """
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
-import termios
+import tempfile
 import time
-from array import array
+from collections.abc import Iterable
+from contextlib import suppress
 from threading import Event
 from typing import Any, Final, Protocol
 
 import structlog
 
-OPENED_WITHIN: Final = 30.0
-"""Seconds for Granian to open the pipe. It does so at once; or never, where the connection is gone, which it tells."""
+OPENED_WITHIN: Final = 10.0
+"""Seconds for Granian to open the pipe. It does so at once; or never, where its client went at that very moment."""
 
 _FIRST_PAUSE: Final = 0.0001
 _LONGEST_PAUSE: Final = 0.02
 """Seconds between two looks whether it has."""
 
-_FILLS: Final = 48 * 1024
-"""Bytes that are in the pipe before the server is told of it. It holds 64 KiB as a rule."""
+_FILES: Final = 3
+"""What an answer takes: one for Granian, one for us, and one for the moment in which it is given up."""
 
-_PATH: Final = "/dev/fd/{}"
+_PLACE: Final = "/dev/shm"  # noqa: S108 (a folder of our own is made in it)
+"""Where names of pipes stand, if there is such a place: a full disk keeps no answer back then."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,12 +46,7 @@ class Taker(Protocol):
 
 def check_room() -> None:
     """Raise OSError where this process has not the open files that an answer in pieces takes, Granian's included."""
-    taken = list(os.pipe())
-    try:
-        taken += os.dup(taken[0]), os.dup(taken[0])
-    finally:
-        for number in taken:
-            os.close(number)
+    _close(_spare_files())
 
 
 def send(taker: Taker, status: int, headers: list[tuple[str, str]], pieces: Any) -> None:
@@ -62,12 +60,16 @@ def send(taker: Taker, status: int, headers: list[tuple[str, str]], pieces: Any)
         if not first:
             taker.response_bytes(status, headers, b"")
             return
-        pipe = _Pipe()
+        folder = tempfile.mkdtemp(prefix="checkout-answer-", dir=_PLACE if os.access(_PLACE, os.W_OK) else None)
         try:
-            if pipe.begin(taker, status, headers, first, pieces):
-                pipe.go_on(pieces)
+            writing = _begun(taker, status, headers, os.path.join(folder, "pipe"))
         finally:
-            pipe.close()
+            os.rmdir(folder)
+        if writing is not None:
+            try:
+                _write_all(writing, first, pieces)
+            finally:
+                os.close(writing)
     finally:
         pieces.close()
 
@@ -82,91 +84,81 @@ def _next(pieces: Any) -> bytes:
     return bytes(piece)
 
 
-class _Pipe:
-    """The way of one answer. Raises OSError where the process has no more files."""
-
-    def __init__(self) -> None:
-        self._spare = -1
-        self._reading, self._writing = os.pipe()
-        self._rest: bytes | memoryview = b""
-        """Of the last piece, what did not fit."""
-        try:
-            # Granian answers 404 where it cannot open the pipe: this is given up for it.
-            self._spare = os.dup(self._reading)
-        except OSError:
-            self.close()
-            raise
-
-    def begin(self, taker: Taker, status: int, headers: list[tuple[str, str]], first: bytes, pieces: Any) -> bool:
-        """Fill the pipe and have the server read it; False: its client has gone.
-
-        From then on nobody has the end that is read but the server. So who writes finds out that it reads no more.
-        """
+def _begun(taker: Taker, status: int, headers: list[tuple[str, str]], path: str) -> int | None:
+    """Have the server read a pipe of this name; the end that is written, once it does. None: its client has gone."""
+    os.mkfifo(path, 0o600)
+    spare = _spare_files()
+    try:
         is_gone = Event()
         gone = taker.client_disconnect()
         gone.add_done_callback(lambda _: is_gone.set())
         try:
-            written = self._fill(first, pieces)
-            os.close(self._spare)
-            self._spare = -1
-            taker.response_file(status, headers, _PATH.format(self._reading))
-            return self._is_opened(written, is_gone)
+            # It answers 404 where it cannot open it: two are given up, one for it and one for us.
+            _close((spare.pop(), spare.pop()))
+            taker.response_file(status, headers, path)
+            return _opened(path, is_gone)
         finally:
             gone.cancel()
+    finally:
+        _close(spare)
+        _let_go(path)
 
-    def go_on(self, pieces: Any) -> None:
-        """Write what is left, as fast as it is read, until it is read no more."""
+
+def _opened(path: str, is_gone: Event) -> int | None:
+    until, pause = time.monotonic() + OPENED_WITHIN, _FIRST_PAUSE
+    while True:
         try:
-            piece: bytes | memoryview = self._rest
-            while piece or (piece := _next(pieces)):
-                piece = memoryview(piece)[os.write(self._writing, piece) :]
-        except BrokenPipeError:
-            return
+            writing = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno not in _NOT_YET:
+                raise
+        else:
+            os.set_blocking(writing, True)
+            return writing
+        if is_gone.wait(pause):
+            return None
+        if time.monotonic() > until:
+            log.warning("large_answer_not_opened")
+            return None
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def close(self) -> None:
-        """Nothing more comes."""
-        for number in (self._writing, self._reading, self._spare):
-            if number >= 0:
-                os.close(number)
 
-    def _fill(self, first: bytes, pieces: Any) -> int:
-        """How many bytes are in it, without waiting for anybody: the server may never read."""
-        os.set_blocking(self._writing, False)
-        written, piece = 0, memoryview(first)
+_NOT_YET: Final = frozenset({errno.ENXIO, errno.EMFILE, errno.ENFILE})
+"""Nobody reads it yet; or there is no file for it at this moment."""
+
+
+def _let_go(path: str) -> None:
+    """Take the name away. A thread of the server's that waits at it for us goes on, and finds nothing there."""
+    writing = None
+    for _ in range(100):
         try:
-            while piece:
-                size = os.write(self._writing, piece)
-                written, piece = written + size, piece[size:]
-                if not piece and written < _FILLS:
-                    piece = memoryview(_next(pieces))
-        except BlockingIOError:
-            pass
-        finally:
-            os.set_blocking(self._writing, True)
-        self._rest = piece
-        return written
-
-    def _is_opened(self, written: int, is_gone: Event) -> bool:
-        until, pause = time.monotonic() + OPENED_WITHIN, _FIRST_PAUSE
-        while _waiting(self._reading) == written:
-            if is_gone.wait(pause):
-                return False
-            if time.monotonic() > until:
-                # Its client is there, so it may open the name later. Whatever that leads to by then must be nobody
-                # else's answer: this number is never given to another file.
-                log.error("large_answer_not_opened")
-                with open(os.devnull, "rb") as nothing:
-                    os.dup2(nothing.fileno(), self._reading, inheritable=False)
-                self._reading = -1
-                return False
-            pause = min(2 * pause, _LONGEST_PAUSE)
-        os.close(self._reading)
-        self._reading = -1
-        return True
+            writing = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+            break
+        except OSError:
+            time.sleep(_LONGEST_PAUSE)
+    os.unlink(path)
+    if writing is not None:
+        os.close(writing)
 
 
-def _waiting(reading: int) -> int:
-    """Bytes in the pipe."""
-    size = array("i", [0])
-    fcntl.ioctl(reading, termios.FIONREAD, size)
-    return size[0]
+def _write_all(writing: int, piece: bytes | memoryview, pieces: Any) -> None:
+    """Write them as fast as they are read, until they are read no more."""
+    with suppress(BrokenPipeError):
+        while piece or (piece := _next(pieces)):
+            piece = memoryview(piece)[os.write(writing, piece) :]
+
+
+def _spare_files() -> list[int]:
+    taken: list[int] = []
+    try:
+        while len(taken) < _FILES:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        _close(taken)
+        raise
+    return taken
+
+
+def _close(numbers: Iterable[int]) -> None:
+    for number in numbers:
+        os.close(number)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Blueprint, Flask, Response, after_this_request, request, signals
+from flask.testing import FlaskClient
 
 from checkout_service.api.synchronous_flask import SynchronousFlask
 
@@ -123,3 +124,23 @@ def test_what_comes_after_a_request_may_answer_in_its_place(kind: type[Flask]) -
     app.after_request(lambda answer: Response(answer.data + b" third"))
 
     assert app.test_client().get("/").data == b"first third second"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/listings", 200),
+        ("GET", "/api/cart", 401),
+        ("GET", "/api/nothing", 404),
+        ("PUT", "/api/listings", 405),
+        ("OPTIONS", "/api/listings", 200),
+        ("POST", "/api/payments/webhook", 400),
+        ("GET", "/api/openapi.json", 200),
+    ],
+)
+def test_what_is_added_to_every_answer_is_there_once(client: FlaskClient, method: str, path: str, status: int) -> None:
+    """It is added, and nothing is looked for: an answer that were kept and given again would have it twice."""
+    for _ in range(3):
+        answer = client.open(path, method=method)
+        assert answer.status_code == status
+        assert [len(answer.headers.getlist(name)) for name in ("X-Request-Id", "API-Version")] == [1, 1]

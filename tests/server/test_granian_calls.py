@@ -209,14 +209,15 @@ def test_without_files_a_large_answer_is_refused_by_a_document_of_ours(web: Serv
         connection.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
         answer_of(connection)
         soft, _ = child.rlimit(psutil.RLIMIT_NOFILE)
-        found = []
-        for files in range(7):
-            child.rlimit(psutil.RLIMIT_NOFILE, (child.num_fds() + files, most))
+        before, found = child.num_fds(), []
+        for files in range(9):
+            child.rlimit(psutil.RLIMIT_NOFILE, (before + files, most))
             connection.sendall(b"GET /large HTTP/1.1\r\nHost: shop.test\r\n\r\n")
             status, _, body = answer_of(connection)
             found.append(status)
             assert body == LARGE if status == 200 else json.loads(body)["type"] == "/problems/too-many-readers"
         child.rlimit(psutil.RLIMIT_NOFILE, (soft, most))
+        eventually(lambda: child.num_fds() <= before, within=15)
     assert found == sorted(found, reverse=True)
     assert set(found) == {503, 200}
 
@@ -225,14 +226,13 @@ def test_who_hangs_up_before_a_large_answer_keeps_no_place_and_no_file(web: Serv
     (child,) = web.children()
     assert web.ask("/large")
     before = child.num_fds()
-    gone = [connect(web) for _ in range(40)]
-    for connection in gone:
-        connection.sendall(b"GET /large/later HTTP/1.1\r\nHost: shop.test\r\n\r\n")
-    time.sleep(0.05)
-    for connection in gone:
-        connection.close()
-
+    for number in range(600):  # at each moment of the answer's making and of its going out
+        with closing(connect(web)) as connection:
+            connection.sendall(
+                b"GET /large%s HTTP/1.1\r\nHost: shop.test\r\n\r\n" % (b"" if number % 10 else b"/later")
+            )
+            time.sleep(number % 40 / 10_000)
     with closing(connect(web)) as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: shop.test\r\n\r\n")
         assert answer_of(connection)[2] == LARGE
-    eventually(lambda: child.num_fds() <= before + 3, within=15)
+    eventually(lambda: child.num_fds() <= before, within=5)

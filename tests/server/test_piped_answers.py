@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -65,8 +67,12 @@ class Server:
         self.given.append(file)
 
     def open(self) -> int:
+        """As the server does, which waits for who writes."""
         _await(lambda: self.given)
         return os.open(self.given[0], os.O_RDONLY)
+
+    def nothing_is_left(self) -> bool:
+        return not any(os.path.exists(os.path.dirname(path)) for path in self.given)
 
 
 def _await(condition: Callable[[], object]) -> None:
@@ -119,6 +125,18 @@ def test_no_more_is_made_than_the_server_takes() -> None:
     sends.join(30)
     assert not sends.is_alive(), "the server reads no more"
     assert pieces.closed == 1
+    assert server.nothing_is_left()
+
+
+def test_a_server_that_opens_it_and_reads_nothing_is_noticed_at_once() -> None:
+    """A client that hangs up at that very moment: Granian has opened what nobody will read."""
+    for _ in range(50):
+        server, pieces = Server(), Pieces(b"x" * PIECE, b"y")
+        sends = sending(server, pieces)
+        os.close(server.open())
+        sends.join(5)
+        assert not sends.is_alive()
+        assert (pieces.closed, server.nothing_is_left()) == (1, True)
 
 
 def test_a_client_that_has_gone_before_is_waited_for_by_nobody() -> None:
@@ -128,10 +146,10 @@ def test_a_client_that_has_gone_before_is_waited_for_by_nobody() -> None:
 
     for callback in server.gone.callbacks:
         callback(None)
-    sends.join(30)
+    sends.join(5)
 
     assert not sends.is_alive()
-    assert pieces.closed == 1
+    assert (pieces.taken, pieces.closed, server.nothing_is_left()) == (1, 1, True)
 
 
 def test_a_server_that_never_opens_it_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,10 +161,48 @@ def test_a_server_that_never_opens_it_is_given_up_on(monkeypatch: pytest.MonkeyP
 
     assert not sends.is_alive()
     assert pieces.closed == 1
-    number = server.open()
-    assert os.read(number, 1) == b"", "it may come late, and must not find another answer by that number"
-    os.close(number)
-    os.close(int(server.given[0].rpartition("/")[2]))  # nobody but this test knows that it is over
+    assert server.nothing_is_left()
+
+
+def test_a_thread_of_the_servers_that_waits_for_who_writes_goes_on_when_it_is_given_up(tmp_path: Path) -> None:
+    path = str(tmp_path / "pipe")
+    for _ in range(20):
+        os.mkfifo(path)
+        found: list[bytes] = []
+
+        def wait(found: list[bytes] = found) -> None:
+            try:
+                number = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:
+                found.append(b"")
+            else:
+                found.append(os.read(number, 1))
+                os.close(number)
+
+        waits = threading.Thread(target=wait, daemon=True)
+        waits.start()
+        piped_answers._let_go(path)
+        waits.join(10)
+        assert found == [b""]
+
+
+@pytest.mark.parametrize("left", range(6))
+def test_where_files_are_short_it_says_so_and_keeps_none(monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+    opened, real = [0], os.open
+
+    def short(*arguments: Any) -> int:
+        opened[0] += 1
+        if opened[0] > left:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(*arguments)
+
+    monkeypatch.setattr(piped_answers.os, "open", short)
+    if left < 3:
+        with pytest.raises(OSError, match="Too many open files"):
+            piped_answers.check_room()
+    else:
+        piped_answers.check_room()
+    monkeypatch.setattr(piped_answers.os, "open", real)
 
 
 def test_nothing_at_all_is_an_answer_too() -> None:
@@ -174,8 +230,6 @@ def test_what_making_a_piece_raises_ends_it_there(size: int) -> None:
 
     sends = threading.Thread(target=send, daemon=True)
     sends.start()
-    if size > PIECE:
-        assert read(server.open()) == b"x" * size
+    assert read(server.open()) == b"x" * size
     sends.join(30)
     assert (len(raised), pieces.closed) == (1, 1)
-    assert len(server.given) == (size > PIECE), "what is short is not begun"
