@@ -104,6 +104,7 @@ def open_session() -> Response:
         "currency": lines[0].line_currency,
         "cart_id": cart_id,
         "generation": lines[0].generation,
+        "merges": lines[0].merges,
         "idempotency_key": key,
         "request_hash": b"floor",
         "payment_token": reference,
@@ -112,6 +113,7 @@ def open_session() -> Response:
         "held_for": _DAY,
         "buyer": None,
         "delivery_address": None,
+        "trace_context": None,
         **_BOUND,
     }
     row: Any = connection.execute(_OPEN, values).fetchone()
