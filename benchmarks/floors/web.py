@@ -43,6 +43,7 @@ _PUT = cart_operations._PUT_ITEM.sql
 _PUT_CONSTANTS = cart_operations._PUT_ITEM.constants
 _BEGIN = beginning._begin.sql
 _OPEN = inserting._insert_first.sql
+_OPEN_AGAIN = inserting._insert.sql
 _BOUND = {"sessions_of_caller": 20, "sessions_of_address": 100, "address": None}
 
 
@@ -116,7 +117,7 @@ def open_session() -> Response:
         "trace_context": None,
         **_BOUND,
     }
-    row: Any = connection.execute(_OPEN, values).fetchone()
+    row: Any = connection.execute(_OPEN_AGAIN if lines[0].has_sessions else _OPEN, values).fetchone()
     shown = {"payment_id": str(row[0]), "payment_token": row[1], "amount": str(row[2]), "currency": row[3]}
     return _answer({**shown, "status": "pending", "provider": "mock", "expires_at": show_time(row[4])}, 201)
 
