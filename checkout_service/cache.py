@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from flask import Flask, current_app
+from flask import Flask
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
+from checkout_service.at_work import app_at_work
 from checkout_service.breaker import Breaker, BreakerOpenError
 from checkout_service.settings.secret import Secret
 from checkout_service.threads import BackgroundThread
@@ -203,5 +204,5 @@ def connect_cache(app: Flask, url: Secret, *, deployment: UUID) -> None:
 
 def cache() -> Cache:
     """The current app's cache."""
-    found: Cache = current_app.extensions["cache"]
+    found: Cache = app_at_work().extensions["cache"]
     return found

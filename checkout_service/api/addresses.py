@@ -7,9 +7,10 @@ import hmac
 from collections.abc import Iterable
 from typing import Any
 
-from flask import Flask, current_app
+from flask import Flask
 
 from checkout_service.api.forwarded import Addresses, Environ
+from checkout_service.at_work import app_at_work
 from checkout_service.settings.values import WebSettings
 
 
@@ -33,7 +34,7 @@ def connect_addresses(app: Flask, settings: WebSettings) -> None:
 
 def caller_address(environ: Environ) -> str | None:
     """The current app's ``Addresses.of``: who sent the request, by address; None where it is not known."""
-    addresses: Addresses = current_app.extensions["addresses"]
+    addresses: Addresses = app_at_work().extensions["addresses"]
     return addresses.of(environ)
 
 
@@ -45,11 +46,11 @@ def address_hash(environ: Environ) -> bytes | None:
     address = caller_address(environ)
     if address is None:
         return None
-    settings: WebSettings = current_app.extensions["settings"]
+    settings: WebSettings = app_at_work().extensions["settings"]
     return hmac.new(settings.addresses_key, address.encode(), hashlib.sha256).digest()[:16]
 
 
 def presumed_address(environ: Environ) -> str | None:
     """The current app's ``Addresses.presumed``."""
-    addresses: Addresses = current_app.extensions["addresses"]
+    addresses: Addresses = app_at_work().extensions["addresses"]
     return addresses.presumed(environ)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 from uuid import UUID
 
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, request
 
 from checkout_service.api.problems import Forbidden
 from checkout_service.api.scopes import Scope
-from checkout_service.at_work import request_at_work
+from checkout_service.at_work import notes_at_work, request_at_work
 
 CALLER_KEY: Final = "checkout_service.caller"
 """Under this key of a request's environment the server finds who sent it, once that is known."""
@@ -161,7 +161,7 @@ def require_callers(app: Flask, identify: Callable[[], Caller]) -> None:
         if endpoint is None or is_public(app, endpoint):
             return
         identify_here = how_known(app, endpoint)
-        g.caller = found = request.environ[CALLER_KEY] = (identify_here or identify)()
+        notes_at_work().caller = found = request.environ[CALLER_KEY] = (identify_here or identify)()
         if identify_here is None:
             if request.method == "OPTIONS":
                 _check_any(found, [demand_of(app, other) for other in _endpoints_here() or [endpoint]])
@@ -171,7 +171,7 @@ def require_callers(app: Flask, identify: Callable[[], Caller]) -> None:
 
 def caller() -> Caller:
     """Who sent the current request."""
-    found: Caller = g.caller
+    found: Caller = notes_at_work().caller
     return found
 
 

@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Final
 
-from flask import Response, request
+from flask import Response
 
 from checkout_service.api.problems import MalformedIdempotencyKey, MissingIdempotencyKey
+from checkout_service.at_work import request_at_work
 
 _PLAIN = re.compile(r"[\x21-\x7e]{1,255}")
 _QUOTED = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
@@ -33,7 +34,7 @@ def keyed(view: Callable[..., Response]) -> Callable[..., Response]:
 
     @wraps(view)
     def with_key(*arguments: Any, **named: Any) -> Response:
-        return view(*arguments, key=read_key(request.headers.get("Idempotency-Key")), **named)
+        return view(*arguments, key=read_key(request_at_work().headers.get("Idempotency-Key")), **named)
 
     return with_key
 

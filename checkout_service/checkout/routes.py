@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app, request
+from flask import Response, current_app
 
 from checkout_service.api import problems
 from checkout_service.api.blueprints import Blueprint
@@ -13,6 +13,7 @@ from checkout_service.api.callers import caller, guests_too
 from checkout_service.api.idempotency_key import REPLAYED, documented, keyed
 from checkout_service.api.links import leads_to
 from checkout_service.api.responses import LOCATED, json_answer
+from checkout_service.at_work import app_at_work, request_at_work
 from checkout_service.checkout.bounds import bounds_of
 from checkout_service.checkout.operations import open_session
 from checkout_service.checkout.queries import session_of, show_session, with_next_action
@@ -75,12 +76,14 @@ def post_session(body: dict[str, Any], key: str) -> Response:
     the same cart are canceled, and their pieces taken over, but for those that somebody has begun to pay:
     `also_under_way` names them.
     """
-    settings: WebSettings = current_app.extensions["settings"]
+    extensions = app_at_work().extensions
+    settings: WebSettings = extensions["settings"]
+    who = caller()
     return_urls = {name: body.get(name) for name in ("return_url", "cancel_url")}
     check_return_urls(return_urls, settings.return_origins)
     opened = open_session(
         order=Order(
-            user_id=caller().user_id,
+            user_id=who.user_id,
             key=key,
             cart_id=body["cart_id"],
             provider=body.get("provider"),
@@ -89,9 +92,9 @@ def post_session(body: dict[str, Any], key: str) -> Response:
             delivery_address=body.get("delivery_address"),
             description=body.get("description"),
             **return_urls,
-            bounds=bounds_of(caller(), request.environ, settings),
+            bounds=bounds_of(who, request_at_work().environ, settings),
         ),
-        providers=current_app.extensions["providers"],
+        providers=extensions["providers"],
         namespace=settings.payment_namespace,
         ttl=settings.session_ttl,
     )
@@ -99,7 +102,7 @@ def post_session(body: dict[str, Any], key: str) -> Response:
     headers = {"Cache-Control": "no-store", "Location": f"/api/payments/{opened.answer['payment_id']}"}
     if opened.replayed:
         headers |= REPLAYED
-    answer = with_next_action(opened.answer, providers=current_app.extensions["providers"])
+    answer = with_next_action(opened.answer, providers=extensions["providers"])
     return json_answer(answer, status=201, headers=headers)
 
 

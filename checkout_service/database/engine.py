@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import psycopg
-from flask import Flask, current_app
+from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from psycopg.types.array import ListBinaryDumper
 from sqlalchemy import Connection, Executable, MetaData, text
@@ -222,7 +222,7 @@ def history(*, now: bool = False) -> str:
     It is another one after a failover, a restore and a restart. A process that has sent nothing since then has not
     noticed: before something is believed because of the name, it is to be asked for as of ``now``.
     """
-    known: History = current_app.extensions["database_history"]
+    known: History = app_at_work().extensions["database_history"]
     if not (known.is_of_now if now else known.is_known):
         try:
             rows = execute(_ask_history)
@@ -243,13 +243,13 @@ def _look_at_history(connection: psycopg.Connection[Any], known: History) -> Non
 
 def database_names() -> DatabaseNames:
     """The schema and the roles of the deployment whose app this is."""
-    found: DatabaseNames = current_app.extensions["database_names"]
+    found: DatabaseNames = app_at_work().extensions["database_names"]
     return found
 
 
 def background_connection() -> psycopg.Connection[Any]:
     """A connection beside the pool for a thread that may take its time; it neither asks nor trips the breaker."""
-    parameters: dict[str, Any] = current_app.extensions["database_parameters"]
+    parameters: dict[str, Any] = app_at_work().extensions["database_parameters"]
     return PatientConnection.connect(**parameters, autocommit=True)
 
 
@@ -264,7 +264,7 @@ def _execute(statement: Statement | Executable, parameters: Mapping[str, Any] | 
 @contextmanager
 def _available() -> Iterator[None]:
     """Turn every way in which the server can be away into DatabaseUnavailableError, told at once while it lasts."""
-    breaker: Breaker = current_app.extensions["database_breaker"]
+    breaker: Breaker = app_at_work().extensions["database_breaker"]
     try:
         with breaker.guard(_AwayError):
             try:
@@ -289,7 +289,7 @@ def _confirmed() -> Iterator[None]:
 
     Raises DatabaseUnavailableError at once for the others, who would each keep a connection for as long as they wait.
     """
-    breaker: Breaker = current_app.extensions["commit_breaker"]
+    breaker: Breaker = app_at_work().extensions["commit_breaker"]
     try:
         with breaker.guard(_UnconfirmedError):
             try:
@@ -323,7 +323,7 @@ def _is_refused_more(error: DBAPIError) -> bool:
     A server that has no more to give (53300) goes on with those that it gave, and a breaker that opened for it would
     keep everybody from these. Where nothing has succeeded for a while the server is away.
     """
-    breaker: Breaker = current_app.extensions["database_breaker"]
+    breaker: Breaker = app_at_work().extensions["database_breaker"]
     return isinstance(error.orig, NoConnectionError) and monotonic() - breaker.succeeded_at < RECENTLY
 
 

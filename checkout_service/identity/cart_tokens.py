@@ -14,11 +14,11 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g
 
 from checkout_service.api.callers import Caller, guest_access_of, takes_cart_token_beside
 from checkout_service.api.problems import Problem, Unauthorized
-from checkout_service.at_work import notes_at_work, request_at_work
+from checkout_service.at_work import app_at_work, notes_at_work, request_at_work
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.identity.key_form import CART_TOKEN, hash_of, is_key
@@ -88,8 +88,9 @@ def connect_cart_tokens(app: Flask, settings: WebSettings) -> None:
 
 def sent_cart_token() -> str | None:
     """The current request's Cart-Token; one that the server could not read is empty. Raises TwoCallers."""
-    sent: str | None = request.environ.get("HTTP_CART_TOKEN")
-    if sent is not None and "HTTP_AUTHORIZATION" in request.environ:
+    environ = request_at_work().environ
+    sent: str | None = environ.get("HTTP_CART_TOKEN")
+    if sent is not None and "HTTP_AUTHORIZATION" in environ:
         raise TwoCallers
     return sent
 
@@ -99,10 +100,10 @@ def guest_here() -> Caller | None:
 
     Raises InvalidCartToken, TwoCallers and DatabaseUnavailableError.
     """
-    endpoint = request.endpoint
-    if endpoint is None or takes_cart_token_beside(current_app, endpoint):
+    app, endpoint = app_at_work(), request_at_work().endpoint
+    if endpoint is None or takes_cart_token_beside(app, endpoint):
         return None
-    access = guest_access_of(current_app, endpoint)
+    access = guest_access_of(app, endpoint)
     sent = sent_cart_token()
     if sent is None or access is None:
         return None
@@ -125,7 +126,7 @@ def _found(token: str) -> Any:
     hashed = hash_of_sent(token)
     if hashed is None:
         return None
-    lasts: timedelta = current_app.extensions["cart_tokens_last"]
+    lasts: timedelta = app_at_work().extensions["cart_tokens_last"]
     rows = execute(_find, {"hash": hashed, "lasts": lasts, "noted_every": NOTED_EVERY})
     return rows[0] if rows else None
 

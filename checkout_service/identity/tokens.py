@@ -14,10 +14,11 @@ from time import time
 from typing import Any, Final
 
 import jwt
-from flask import Flask, current_app, request
+from flask import Flask
 
 from checkout_service.api.callers import Caller, require_callers
 from checkout_service.api.problems import UNREADABLE_AUTHORIZATION, Unauthorized
+from checkout_service.at_work import app_at_work, request_at_work
 from checkout_service.identity.api_keys import caller_of_key, connect_api_keys, sent_key
 from checkout_service.identity.cart_tokens import connect_cart_tokens, guest_here
 from checkout_service.identity.jwks import Jwks
@@ -51,10 +52,10 @@ def bearer() -> Caller:
 
     Raises Unauthorized, JwksUnavailable, TooManyUnknownKeys and DatabaseUnavailableError.
     """
-    sent = request.environ.get("HTTP_AUTHORIZATION")
+    sent = request_at_work().environ.get("HTTP_AUTHORIZATION")
     if (key := sent_key(sent)) is not None:
         return caller_of_key(key)
-    tokens: Tokens = current_app.extensions["tokens"]
+    tokens: Tokens = app_at_work().extensions["tokens"]
     return tokens.caller(sent)
 
 

@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from flask import Flask, current_app
+from flask import Flask
 
+from checkout_service.at_work import app_at_work
 from checkout_service.publishing.publisher import QueueUnavailableError, task_queue
 from checkout_service.tasks import TaskName
 from checkout_service.threads import BackgroundThread
@@ -48,7 +49,7 @@ class EventsNotifier:
 
 def wake_sender() -> None:
     """Enqueue the sender's task unless a message is on its way. Where the broker is away, the sweep sends it."""
-    claims = current_app.extensions["cache"]
+    claims = app_at_work().extensions["cache"]
     if not claims.claim(WAKE_UP, milliseconds=CLAIMED_FOR, logged=False):
         return
     try:
@@ -64,6 +65,6 @@ def connect_events_notifier(app: Flask) -> None:
 
 def notify_of_events() -> None:
     """Say that events were committed, which have no numbers yet; returns at once and never fails."""
-    notifier: EventsNotifier | None = current_app.extensions.get("events_notifier")
+    notifier: EventsNotifier | None = app_at_work().extensions.get("events_notifier")
     if notifier is not None:  # a worker gives numbers itself
         notifier.notify()
