@@ -184,6 +184,8 @@ def environ_of(scope: Any) -> dict[str, Any]:
     if len(environ) < of_request + len(headers):
         for name in headers.keys():  # noqa: SIM118 (it is no dictionary)
             environ.setdefault(_key_of(name), "")
+    if (cookies := environ.get("HTTP_COOKIE")) and not headers["cookie"]:
+        environ["HTTP_COOKIE"] = f";{cookies}"  # the first of several is there, and cannot be read
     environ.pop("", None)
     environ.setdefault("HTTP_HOST", "")
     return environ

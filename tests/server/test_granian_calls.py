@@ -102,6 +102,13 @@ def test_a_head_is_an_environment_of_wsgi(web: Serving) -> None:
     assert (seen["SERVER_PROTOCOL"], seen["SCRIPT_NAME"], seen["body"]) == ("HTTP/1.1", "", "abc")
 
 
+def test_a_cookie_that_cannot_be_read_is_seen_to_be_there(web: Serving) -> None:
+    head = b"GET / HTTP/1.1\r\nHost: shop.test\r\n"
+    assert seen_of(web, head + b"Cookie: n=\xe9\r\nCookie: other=1\r\n\r\n")["HTTP_COOKIE"] == ";other=1"
+    assert seen_of(web, head + b"Cookie: n=\xe9; other=1\r\n\r\n")["HTTP_COOKIE"] == ""
+    assert seen_of(web, head + b"Cookie: a=1\r\nCookie: b=2\r\n\r\n")["HTTP_COOKIE"] == "a=1;b=2"
+
+
 def test_of_an_absolute_address_only_path_and_query_count(web: Serving) -> None:
     seen = seen_of(web, b"GET http://evil.test:99/p//q?r HTTP/1.1\r\nHost: shop.test\r\n\r\n")
     assert (seen["PATH_INFO"], seen["QUERY_STRING"], seen["HTTP_HOST"]) == ("/p//q", "r", "shop.test")
