@@ -266,6 +266,7 @@ def test_each_kind_gets_its_share_and_no_more(working: int) -> None:
 
 def _most_at_work(slots: Slots, *kinds: Kind, crowd: int) -> int:
     """How many of so many begin at once, of these kinds in turn; all have ended afterwards."""
+    free = slots._free
     tasks = [BackgroundTask(slots) for _ in range(crowd)]
     threads = [_started(partial(slots.admit, task, kinds[number % len(kinds)])) for number, task in enumerate(tasks)]
     for task, thread in zip(tasks, threads, strict=True):
@@ -278,6 +279,12 @@ def _most_at_work(slots: Slots, *kinds: Kind, crowd: int) -> int:
         task.may_end.set()
     for thread in threads:
         thread.join(30)
+    for task in tasks:
+        assert task.ended.wait(30)
+    until = monotonic() + 30
+    while slots._free != free:  # the last ones are done in other threads
+        assert monotonic() < until, "a slot was lost"
+        sleep(0.001)
     return begun
 
 
