@@ -14,11 +14,9 @@ from tests.endpoints.conftest import Staff, WritePending
 from tests.events.rows import insert_event
 from tests.worker.events.test_killed import until
 
-NOW = datetime.now(UTC)
-
 
 def at(hours: float) -> str:
-    return (NOW - timedelta(hours=hours)).isoformat()
+    return (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
 
 
 @pytest.fixture
