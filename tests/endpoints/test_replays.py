@@ -117,8 +117,9 @@ def test_what_cannot_be_replayed_is_422(staff: Staff, sql: Sql, body: dict[str, 
 def test_the_same_key_is_the_same_replay(staff: Staff, log: list[int], sql: Sql) -> None:
     made = staff.make()["id"]
     key = {"Idempotency-Key": "replay-1"}
-    first = staff.post(f"{made}/replay", json={"since": at(4.5)}, headers=key)
-    again = staff.post(f"{made}/replay", json={"since": at(4.5)}, headers=key)
+    body = {"since": at(4.5)}
+    first = staff.post(f"{made}/replay", json=body, headers=key)
+    again = staff.post(f"{made}/replay", json=body, headers=key)
     assert (again.json, again.headers["Idempotent-Replayed"]) == (first.json, "true")
     assert "Idempotent-Replayed" not in first.headers
     other = staff.post(f"{made}/replay", json={"since": at(5.5)}, headers=key)
