@@ -86,22 +86,27 @@ def _next(pieces: Any) -> bytes:
 
 def _begun(taker: Taker, status: int, headers: list[tuple[str, str]], path: str) -> int | None:
     """Have the server read a pipe of this name; the end that is written, once it does. None: its client has gone."""
-    os.mkfifo(path, 0o600)
-    spare = _spare_files()
+    spare, writing = _spare_files(), None
     try:
-        is_gone = Event()
-        gone = taker.client_disconnect()
-        gone.add_done_callback(lambda _: is_gone.set())
+        os.mkfifo(path, 0o600)
         try:
+            is_gone = Event()
+            gone = taker.client_disconnect()
+            gone.add_done_callback(lambda _: is_gone.set())
             # It answers 404 where it cannot open it: two are given up, one for it and one for us.
             _close((spare.pop(), spare.pop()))
             taker.response_file(status, headers, path)
-            return _opened(path, is_gone)
-        finally:
+            writing = _opened(path, is_gone)
             gone.cancel()
+        finally:
+            if writing is None:
+                _close((spare.pop(),))
+                _release_who_waits(path)
+            else:
+                os.unlink(path)
     finally:
         _close(spare)
-        _let_go(path)
+    return writing
 
 
 def _opened(path: str, is_gone: Event) -> int | None:
@@ -127,7 +132,7 @@ _NOT_YET: Final = frozenset({errno.ENXIO, errno.EMFILE, errno.ENFILE})
 """Nobody reads it yet; or there is no file for it at this moment."""
 
 
-def _let_go(path: str) -> None:
+def _release_who_waits(path: str) -> None:
     """Take the name away. A thread of the server's that waits at it for us goes on, and finds nothing there."""
     writing = None
     for _ in range(100):

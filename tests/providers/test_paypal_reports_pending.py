@@ -167,7 +167,7 @@ def test_many_that_are_pending_are_looked_at_for_a_moment_only() -> None:
         assert gaps_of(listed(chance, 1000, MOST_ELSEWHERE, cent=True, is_in_order=is_in_order)) > 0
     alike = [at_once(Decimal(10), None)] * 300 + [at_once(Decimal(11), None)] * 300
     assert gaps_of([*alike, *(at_once(Decimal(1), Decimal(1000 * n)) for n in range(30))]) == 29
-    assert monotonic() - begun < 600  # seconds on an idle machine; hours where each were compared with each
+    assert monotonic() - begun < 60
 
 
 def swept(chance: random.Random, number: int) -> list[Moved]:

@@ -175,6 +175,8 @@ def test_who_finds_no_place_to_read_is_answered_so_too(web: Web) -> None:
         assert json.loads(answer.raw.partition(b"\r\n\r\n")[2])["type"] == "/problems/too-many-readers"
 
 
+GOOD_AND_UNREADABLE: Final = b"Origin: https://shop.example\r\nOrigin: \xe9"
+
 HOSTILE: Final = {
     "two": b"Origin: https://shop.example\r\nOrigin: https://evil.example",
     "two that are one": b"Origin: https://shop.example\r\nOrigin: https://shop.example",
@@ -196,6 +198,14 @@ HOSTILE: Final = {
     "before": b"Origin: https://evil.example#.preview.example",
     "http": b"Origin: http://shop.example",
 }
+
+
+@pytest.mark.parametrize("line", [GOOD_AND_UNREADABLE, b"\r\n".join(reversed(GOOD_AND_UNREADABLE.split(b"\r\n")))])
+def test_of_two_origins_one_of_them_unreadable_the_other_is_all_that_is_seen(web: Web, line: bytes) -> None:
+    """No browser sends it, and the server shows no more of it. What cannot be read is never sent back."""
+    answer = web.ask("/api/cart", line)
+    assert (answer.status, answer.cors) == (401, reads())
+    assert b"\xe9" not in answer.raw
 
 
 @pytest.mark.parametrize("line", HOSTILE.values(), ids=HOSTILE.keys())

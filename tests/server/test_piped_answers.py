@@ -181,13 +181,16 @@ def test_a_thread_of_the_servers_that_waits_for_who_writes_goes_on_when_it_is_gi
 
         waits = threading.Thread(target=wait, daemon=True)
         waits.start()
-        piped_answers._let_go(path)
+        piped_answers._release_who_waits(path)
         waits.join(10)
         assert found == [b""]
 
 
 @pytest.mark.parametrize("left", range(6))
-def test_where_files_are_short_it_says_so_and_keeps_none(monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+def test_where_files_are_short_it_says_so_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, left: int
+) -> None:
+    """Three are needed. Of fewer neither a file nor a name is left, and nothing was sent."""
     opened, real = [0], os.open
 
     def short(*arguments: Any) -> int:
@@ -196,13 +199,20 @@ def test_where_files_are_short_it_says_so_and_keeps_none(monkeypatch: pytest.Mon
             raise OSError(errno.EMFILE, "Too many open files")
         return real(*arguments)
 
+    monkeypatch.setattr(piped_answers, "_PLACE", str(tmp_path))
     monkeypatch.setattr(piped_answers.os, "open", short)
+    server, pieces = Server(), Pieces(b"x" * PIECE)
     if left < 3:
         with pytest.raises(OSError, match="Too many open files"):
             piped_answers.check_room()
+        opened[0] = 0
+        with pytest.raises(OSError, match="Too many open files"):
+            piped_answers.send(server, 200, HEADERS, pieces)
+        assert (server.given, server.whole, pieces.closed) == ([], [], 1)
     else:
         piped_answers.check_room()
     monkeypatch.setattr(piped_answers.os, "open", real)
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_at_all_is_an_answer_too() -> None:
