@@ -100,9 +100,14 @@ class NoLoop:
 
 
 # Granian's stubs describe an older way to make both.
-_Scheduler: Any = _granian.CallbackScheduler
-_Worker: Any = _granian.RSGIWorker
-_METHODS: Any = granian_server.WORKERS_METHODS  # type: ignore[attr-defined]  # it hands on another module's
+_Scheduler: Any = getattr(_granian, "CallbackScheduler", object)
+_Worker: Any = getattr(_granian, "RSGIWorker", None)
+_METHODS: Any = getattr(granian_server, "WORKERS_METHODS", None)
+
+
+def is_known() -> bool:
+    """Whether this version of Granian has what we call, by the names that it had when this was written."""
+    return _Scheduler is not object and None not in (_Worker, _METHODS) and hasattr(_Scheduler, "_schedule_fn")
 
 
 class _Calls(_Scheduler):  # type: ignore[misc]

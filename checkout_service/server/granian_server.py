@@ -28,6 +28,7 @@ from granian.http import HTTP1Settings
 from granian.server import MPServer
 from granian.server import mp as granian_server
 
+from checkout_service.server import granian_calls
 from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.cors import CORS_KEY, Cors
 from checkout_service.server.draining import KNOWN_WITHIN, LINGER, Drain
@@ -203,6 +204,8 @@ def load(target: str, index: int, *, parent: int, generation: Generation, served
     granian_signals.set_sync_signals = partial(
         _drained_first, drain, granian_signals.set_sync_signals, serving=tell_serving
     )
+    if not granian_calls.is_known():
+        sys.exit("this version of Granian calls apps in another way: checkout_service/server has to follow it")
     probes = extensions.get(PROBES_KEY)
     if probes is not None:
         # Where others follow, this host goes on: no balancer is to leave it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from contextlib import ExitStack, suppress
 
 import httpx
 import psutil
+import psycopg
 import pytest
 
 from checkout_service.local.data_folder import ROOT
@@ -171,6 +173,24 @@ def test_a_request_in_flight_is_answered_before_the_end(web: Web) -> None:
     assert answer.startswith(b"HTTP/1.1 202 ")
     assert web.process.wait(timeout=60) == 0
     eventually(lambda: not any(child.is_running() for child in children))
+
+
+def test_webhooks_that_wait_for_the_database_keep_nobody_waiting(web: Web, town: Town) -> None:
+    """The threads in which Granian hands requests over work on webhooks too: some are left for whoever comes."""
+    owner = town.environment["MIGRATION_DATABASE_URL"].replace("+psycopg", "")
+    asks = SLOW.replace(b"100", b"2") + b"}"
+    with psycopg.connect(owner) as connection, ExitStack() as stack:
+        connection.execute("LOCK TABLE webhook_deliveries IN ACCESS EXCLUSIVE MODE")
+        waiting = [stack.enter_context(web.connect()) for _ in range(12)]
+        for webhook in waiting:
+            webhook.sendall(asks)
+        for _ in range(3):
+            assert web.is_alive()
+            assert web.get("/api/cart").status_code == 401
+        answered, _, _ = select.select(waiting, [], [], 0)
+        assert not answered, "the others were answered before any of these"
+        for webhook in waiting:
+            assert webhook.recv(1000).startswith(b"HTTP/1.1 503 ")
 
 
 def test_slow_readers_of_a_large_answer_hold_neither_its_memory_nor_a_slot(web: Web) -> None:
