@@ -19,3 +19,12 @@ def is_theirs(owner: str, customer: str = "user_id") -> str:
     """A condition: the row whose owner this column names is the customer's."""
     return f"""({owner} = CAST(:{customer} AS uuid) OR EXISTS (
         SELECT FROM guests AS guest WHERE guest.id = {owner} AND guest.customer_id = CAST(:{customer} AS uuid)))"""
+
+
+def is_for(owner: str, *, anybodys: bool) -> str:
+    """A condition: the same for a customer; with ``anybodys``, as for staff, true.
+
+    It is written into the statement and is no parameter of it. With a parameter PostgreSQL takes the plan that holds
+    for both for dear, since it would read what only staff is shown, and plans the statement anew each time it runs.
+    """
+    return "true" if anybodys else is_theirs(owner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +14,7 @@ from checkout_service.cursors import Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
-from checkout_service.owners import is_theirs, owners_of
+from checkout_service.owners import is_for, owners_of
 
 # Nothing is searched for refunds of lines where nothing of the payment was ever given back.
 COLUMNS: Final = """
@@ -42,7 +42,7 @@ _ONE: Final = f"""
         (SELECT jsonb_build_array(cancellation.id, cancellation.reason, cancellation.requested_by,
             cancellation.created_at)
         FROM order_cancellations AS cancellation
-        WHERE CAST(:anybodys AS boolean) AND cancellation.order_id = made.id
+        WHERE {{anybodys}} AND cancellation.order_id = made.id
         ORDER BY cancellation.id DESC LIMIT 1) AS cancellation,
         (SELECT jsonb_agg(jsonb_build_array(refund.id, refund.status, refund.amount::text, refund.reason,
             refund.requested_by, refund.created_at, (
@@ -50,14 +50,23 @@ _ONE: Final = f"""
                 FROM refund_lines AS part JOIN order_lines AS line ON line.id = part.order_line_id
                 WHERE part.refund_id = refund.id)) ORDER BY refund.id)
         FROM refunds AS refund
-        WHERE CAST(:anybodys AS boolean) AND refund.payment_id = made.payment_id) AS refunds
+        WHERE {{anybodys}} AND refund.payment_id = made.payment_id) AS refunds
     FROM orders AS made JOIN payments AS payment ON payment.id = made.payment_id
-    WHERE {{by}} AND (CAST(:anybodys AS boolean) OR {is_theirs("made.user_id")})
+    WHERE {{by}} AND {{of_caller}}
 """  # noqa: S608 (only our own constants)
 
-_by_id = Statement(_ONE.format(by="made.id = :id"))
 
-_by_payment = Statement(_ONE.format(by="made.payment_id = :id"))
+def _whole(by: str) -> Mapping[bool, Statement]:
+    """Reads one order: anybody's (True), or the customer's own."""
+    return {
+        anybodys: Statement(_ONE.format(by=by, anybodys=anybodys, of_caller=is_for("made.user_id", anybodys=anybodys)))
+        for anybodys in (True, False)
+    }
+
+
+_by_id = _whole("made.id = :id")
+
+_by_payment = _whole("made.payment_id = :id")
 
 _NEWEST: Final = f"""
     SELECT {COLUMNS}
@@ -169,9 +178,9 @@ def show_order(row: OrderRow, *, anybodys: bool = False) -> dict[str, Any]:
     return shown
 
 
-def _one(statement: Statement, which: UUID, user_id: UUID | None) -> dict[str, Any] | None:
+def _one(statements: Mapping[bool, Statement], which: UUID, user_id: UUID | None) -> dict[str, Any] | None:
     anybodys = user_id is None
-    rows: Sequence[_WholeRow] = execute(statement, {"id": which, "user_id": user_id, "anybodys": anybodys})
+    rows: Sequence[_WholeRow] = execute(statements[anybodys], {"id": which, "user_id": user_id})
     if not rows:
         return None
     row = rows[0]

@@ -21,7 +21,7 @@ from checkout_service.cursors import Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.owners import is_theirs, owners_of
-from checkout_service.payments.queries import COLUMNS, PaymentPage, PaymentRow, show_payment
+from checkout_service.payments.queries import PaymentPage, PaymentRow, columns, show_payment
 from checkout_service.payments.status import PaymentStatus
 
 LOOKED_THROUGH: Final = 1_000
@@ -146,8 +146,6 @@ def parameters(filters: PaymentFilters, edge: Cursor | None) -> dict[str, Any]:
         "customer": filters.customer,
         "reference": filters.reference,
         "updated_after": filters.updated_after,
-        "anybodys": True,
-        "user_id": None,
         "edge_moment": None if edge is None else edge.moment,
         "edge_id": None if edge is None else edge.id,
     }
@@ -161,7 +159,7 @@ def page_statement(chosen: Selection, goes_on: bool) -> Statement:
     ``seen_id``: NULL where there are no more, or the page is full. A page with nothing is a row without an ``id``.
     """
     page = f"""
-        SELECT {COLUMNS}
+        SELECT {columns(anybodys=True)}
         FROM (
             SELECT * FROM ({chosen.rows("*", goes_on=goes_on)}) AS made WHERE {chosen.rest}
             ORDER BY {chosen.order("made")} LIMIT :limit

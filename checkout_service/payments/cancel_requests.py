@@ -6,13 +6,13 @@ The unique index cancel_requests_payment_id makes a second request the same one 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 from uuid import UUID
 
 from checkout_service.api.problems import NotFound, Problem
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
-from checkout_service.owners import is_theirs
+from checkout_service.owners import is_for
 from checkout_service.payments.queries import payment_of
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.publishing.background_publisher import background_publisher
@@ -20,10 +20,10 @@ from checkout_service.tasks import TaskName
 from checkout_service.telemetry import logs, tracing
 
 # Entered once, however often it is requested again; a payment that is closed takes no request any more.
-_insert = Statement(f"""
+_INSERT: Final = """
     WITH payment AS (
         SELECT id, status FROM payments
-        WHERE id = :payment_id AND (CAST(:anybodys AS boolean) OR {is_theirs("payments.user_id")})
+        WHERE id = :payment_id AND {of_caller}
     ), request AS (
         INSERT INTO cancel_requests (payment_id, requested_by, trace_context)
         SELECT id, :user_id, :trace_context FROM payment WHERE status < 'expired' AND status <> 'authorized'
@@ -33,7 +33,12 @@ _insert = Statement(f"""
     SELECT payment.status::text AS status, EXISTS (SELECT FROM request) AS entered,
         EXISTS (SELECT FROM cancel_requests WHERE payment_id = payment.id) AS entered_before
     FROM payment
-""")  # noqa: S608 (only our own constants)
+"""
+
+_insert = {
+    anybodys: Statement(_INSERT.format(of_caller=is_for("payments.user_id", anybodys=anybodys)))
+    for anybodys in (True, False)
+}
 
 
 class NoLongerOpen(Problem):
@@ -62,8 +67,8 @@ def request_to_cancel(*, payment_id: UUID, user_id: UUID, anybodys: bool) -> dic
     A payment that was canceled because somebody requested it is answered like one that is going to be. Raises NotFound,
     NoLongerOpen and DatabaseUnavailableError.
     """
-    values = {"payment_id": payment_id, "user_id": user_id, "anybodys": anybodys}
-    rows = execute(_insert, values | {"trace_context": tracing.context()})
+    values = {"payment_id": payment_id, "user_id": user_id}
+    rows = execute(_insert[anybodys], values | {"trace_context": tracing.context()})
     if not rows:
         raise NotFound("There is no such payment, or it is not yours.")
     row = _Row._make(rows[0])

@@ -14,12 +14,12 @@ from checkout_service.cursors import BadCursorError, Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
-from checkout_service.owners import is_theirs, owners_of
+from checkout_service.owners import is_for, owners_of
 from checkout_service.payments.mates import mates_of
 from checkout_service.payments.next_action import next_action_of, show_next_action
 from checkout_service.payments.outcomes import read_reasons
 from checkout_service.payments.status import PaymentStatus
-from checkout_service.payments.timeline import ENTRIES, EntryRow, show_entry
+from checkout_service.payments.timeline import EntryRow, entries_of, show_entry
 
 TIMELINE: Final = 200
 """Entries of a timeline that one answer shows. A customer whose attempts fail can make it long."""
@@ -28,7 +28,7 @@ _NOBODY: Final = UUID(int=0)
 
 # The other payments of one filling of the cart, or for the same things in a cart that was merged with it, where money
 # came for both. A customer is told only of their own.
-COLUMNS: Final = f"""
+_COLUMNS: Final = f"""
     payment.id, payment.status::text AS status, payment.amount, payment.currency, payment.amount_captured,
     payment.amount_lost,
     greatest(payment.amount_captured - payment.amount_lost - payment.amount_blocked - payment.amount_refunded
@@ -44,34 +44,64 @@ COLUMNS: Final = f"""
     ARRAY(SELECT mate.id
         FROM {mates_of("payment.id")} AS other JOIN payments AS mate ON mate.id = other.payment_id
         WHERE payment.amount_captured > 0 AND mate.amount_captured > 0
-            AND (CAST(:anybodys AS boolean) OR {is_theirs("mate.user_id")})
+            AND {{of_caller}}
         ORDER BY mate.id
     ) AS duplicate_of,
     (SELECT jsonb_build_array(made.id, made.number_prefix || made.number)
         FROM orders AS made WHERE made.payment_id = payment.id) AS of_order,
     payment.user_id, payment.provider_ref
 """  # noqa: S608 (only our own constants)
-"""What every payment shows: of ``payment``, a row of payments. A customer's is the parameter ``user_id``."""
+
+
+def columns(*, anybodys: bool) -> str:
+    """What every payment shows: of ``payment``, a row of payments.
+
+    A customer is the parameter ``user_id``; with ``anybodys``, as for staff, there is none.
+    """
+    return _COLUMNS.format(of_caller=is_for("mate.user_id", anybodys=anybodys))
+
 
 # An entry without an id is alone in its place. What the client pays with is for the owner alone, while it may be paid.
-_with_timeline = Statement(f"""
-    SELECT {COLUMNS},
-        CASE WHEN payment.status = 'pending' AND NOT CAST(:anybodys AS boolean) THEN (
-            SELECT session.payment_token FROM checkout_sessions AS session WHERE session.payment_id = payment.id
-        ) END AS payment_token, entry.*
+_WITH_TIMELINE: Final = f"""
+    SELECT {{columns}}, {{payment_token}} AS payment_token, entry.*
     FROM payments AS payment LEFT JOIN LATERAL (
-        SELECT * FROM ({ENTRIES}) AS one
-        WHERE CAST(:before AS timestamptz) IS NULL
-            OR (received_at, place, coalesce(entry_id, :nobody))
-                < (CAST(:before AS timestamptz), CAST(:before_place AS integer), CAST(:before_id AS uuid))
+        SELECT * FROM ({{entries}}) AS one WHERE {{bound}}
         ORDER BY received_at DESC, place DESC, entry_id DESC LIMIT {TIMELINE} + 1
     ) AS entry ON true
-    WHERE payment.id = :payment_id AND (CAST(:anybodys AS boolean) OR {is_theirs("payment.user_id")})
+    WHERE payment.id = :payment_id AND {{of_caller}}
     ORDER BY entry.received_at, entry.place, entry.entry_id
-""")  # noqa: S608 (only our own constants)
+"""  # noqa: S608 (only our own constants)
+
+_PAID_WITH: Final = """
+    CASE WHEN payment.status = 'pending' THEN (
+        SELECT session.payment_token FROM checkout_sessions AS session WHERE session.payment_id = payment.id
+    ) END
+"""
+
+_BEFORE: Final = """
+    (received_at, place, coalesce(entry_id, :nobody))
+        < (CAST(:before AS timestamptz), CAST(:before_place AS integer), CAST(:before_id AS uuid))
+"""
+
+
+def _with_timeline(*, anybodys: bool, bound: str) -> Statement:
+    return Statement(
+        _WITH_TIMELINE.format(
+            columns=columns(anybodys=anybodys),
+            payment_token="NULL" if anybodys else _PAID_WITH,
+            entries=entries_of(anybodys=anybodys),
+            bound=bound,
+            of_caller=is_for("payment.user_id", anybodys=anybodys),
+        )
+    )
+
+
+_newest_entries = {anybodys: _with_timeline(anybodys=anybodys, bound="true") for anybodys in (True, False)}
+
+_earlier_entries = {anybodys: _with_timeline(anybodys=anybodys, bound=_BEFORE) for anybodys in (True, False)}
 
 _NEWEST: Final = f"""
-    SELECT {COLUMNS}
+    SELECT {columns(anybodys=False)}
     FROM (
         SELECT one.* FROM {owners_of()} AS owner CROSS JOIN LATERAL (
             SELECT * FROM payments WHERE user_id = owner.id AND {{bound}}
@@ -88,7 +118,7 @@ _next_page = Statement(_NEWEST.format(bound="(created_at, id) < (:created_at, :i
 
 
 class PaymentRow(Protocol):
-    """The values of ``COLUMNS``."""
+    """The values of ``columns``."""
 
     id: UUID
     status: str
@@ -143,8 +173,12 @@ def payment_of(
     Raises BadCursorError and DatabaseUnavailableError.
     """
     anybodys = user_id is None
-    values: dict[str, Any] = {"payment_id": payment_id, "user_id": user_id, "anybodys": anybodys, "nobody": _NOBODY}
-    rows: Sequence[_TimelineRow] = execute(_with_timeline, values | _bound(before))
+    values: dict[str, Any] = {"payment_id": payment_id, "user_id": user_id}
+    rows: Sequence[_TimelineRow]
+    if before is None:
+        rows = execute(_newest_entries[anybodys], values)
+    else:
+        rows = execute(_earlier_entries[anybodys], values | _bound(before))
     if not rows:
         return None
     shown = show_payment(rows[0], anybodys=anybodys)
@@ -164,15 +198,13 @@ def payment_of(
     }
 
 
-def _bound(before: str | None) -> dict[str, Any]:
-    """The values of a place in a timeline: the entry that the part after it begins with."""
-    if before is None:
-        return {"before": None, "before_place": None, "before_id": None}
+def _bound(before: str) -> dict[str, Any]:
+    """The values of a place in a timeline: the entry that the part after it begins with. Raises BadCursorError."""
     place, _, rest = before.partition(".")
     if not (place.isascii() and place.isdigit() and len(place) < 4):
         raise BadCursorError(before)
     cursor = read_cursor(rest)
-    return {"before": cursor.moment, "before_place": int(place), "before_id": cursor.id}
+    return {"before": cursor.moment, "before_place": int(place), "before_id": cursor.id, "nobody": _NOBODY}
 
 
 def _place_of(row: _TimelineRow) -> str:
@@ -182,7 +214,7 @@ def _place_of(row: _TimelineRow) -> str:
 def payments_of(*, user_id: UUID, limit: int, cursor: str | None) -> PaymentPage:
     """A page of the customer's payments. Raises BadCursorError and DatabaseUnavailableError."""
     rows: Sequence[PaymentRow]
-    values: dict[str, Any] = {"user_id": user_id, "limit": limit + 1, "anybodys": False}
+    values: dict[str, Any] = {"user_id": user_id, "limit": limit + 1}
     if cursor is None:
         rows = execute(_first_page, values)
     else:

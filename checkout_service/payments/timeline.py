@@ -13,7 +13,7 @@ from checkout_service.money import show
 
 # One row an entry, of the payment in the scope around it. ``place`` orders what has one moment: entries before the
 # event that made them. Reviews and notices are for staff, as the reasons are.
-ENTRIES: Final = """
+_ENTRIES: Final = """
     SELECT 1 AS place, 'attempt' AS kind, attempt.id AS entry_id, attempt.attempt_ref AS name, attempt.replaces AS of,
         attempt.status::text AS entry_status, NULL AS stage,
         coalesce(attempt.amount_presumed, attempt.amount_authorized) AS entry_amount,
@@ -59,17 +59,16 @@ ENTRIES: Final = """
     WHERE payment.closed IS NOT NULL
     UNION ALL
     SELECT 8, 'acceptance', acceptance.id, NULL, NULL, 'accepted', NULL, acceptance.amount, payment.currency, NULL,
-        NULL, acceptance.created_at, NULL, CASE WHEN CAST(:anybodys AS boolean) THEN acceptance.why END, NULL, NULL,
-        NULL
+        NULL, acceptance.created_at, NULL, {why}, NULL, NULL, NULL
     FROM payment_acceptances AS acceptance WHERE acceptance.payment_id = payment.id
     UNION ALL
     SELECT 9, 'notice', notice.id, notice.ref, NULL, 'reported', NULL, NULL, NULL, NULL, NULL, notice.created_at, NULL,
         notice.reason, NULL, NULL, NULL
-    FROM payment_notices AS notice WHERE CAST(:anybodys AS boolean) AND notice.payment_id = payment.id
+    FROM payment_notices AS notice WHERE {anybodys} AND notice.payment_id = payment.id
     UNION ALL
     SELECT 10, 'review', review.id, NULL, NULL, 'seen', NULL, NULL, NULL, NULL, NULL, review.created_at, NULL,
         review.reason, NULL, NULL, NULL
-    FROM payment_reviews AS review WHERE CAST(:anybodys AS boolean) AND review.payment_id = payment.id
+    FROM payment_reviews AS review WHERE {anybodys} AND review.payment_id = payment.id
     UNION ALL
     SELECT 11, 'event', event.id, NULL, NULL, event.status::text, NULL, event.amount, event.currency, NULL,
         event.occurred_at, event.received_at, NULL, NULL, NULL, event.outcome, event.entries
@@ -77,8 +76,13 @@ ENTRIES: Final = """
 """
 
 
+def entries_of(*, anybodys: bool) -> str:
+    """The entries of the payment in the scope around it: as staff reads them with ``anybodys``, else as a customer."""
+    return _ENTRIES.format(anybodys=anybodys, why="acceptance.why" if anybodys else "NULL")
+
+
 class EntryRow(Protocol):
-    """The columns of ``ENTRIES``; NULL in all of them where a payment has no entry."""
+    """The columns of ``entries_of``; NULL in all of them where a payment has no entry."""
 
     place: int
     kind: str | None
