@@ -63,7 +63,7 @@ def insert_webhook() -> Response:
 @app.get("/api/cart")
 def get_cart() -> Response:
     rows = _connection().execute(_CART, {**_CART_CONSTANTS, "user": _user()}).fetchall()
-    items = [show_line(row[3:]) for row in rows]
+    items = [show_line(row[4:]) for row in rows]
     currency = items[0]["listing"]["currency"]
     return _answer({"id": rows[0][0], "items": items, "total_amount": rows[0][1], "currency": currency})
 
