@@ -20,11 +20,16 @@ class Notifier:
     """Wakes a worker from a thread of its own, so that no customer or provider ever waits for the broker.
 
     It sends at most one message every few milliseconds, and none while the last one is on its way: that is what the
-    claim of the wake-up in the cache says. The task releases it before it claims what waits. So a webhook that was
-    stored before that is claimed, and one that is stored after it sends a message again.
+    claim of the wake-up in the cache says, which is asked for again after a longer pause then. The task releases it
+    before it claims what waits. So a webhook that was stored before that is claimed, and one that is stored after it
+    sends a message again.
     """
 
     PAUSE: Final = 0.005
+    LONGER: Final = 0.02
+    """Seconds between two looks at the claim; the longer one after it was found taken. Whoever took it, all workers are
+    busy then, or none is there."""
+
     CLAIMED_FOR: Final = 1000
     """Milliseconds for which the claim holds: a message that was lost keeps others back for no longer."""
 
@@ -42,20 +47,24 @@ class Notifier:
         while True:
             delivery_id, request_id = self._webhook
             with self._app.app_context():
-                wake_worker(delivery_id, request_id)
-            time.sleep(self.PAUSE)
+                is_first = wake_worker(delivery_id, request_id)
+            time.sleep(self.PAUSE if is_first else self.LONGER)
             yield None
 
 
-def wake_worker(delivery_id: str, request_id: str | None = None) -> None:
-    """Enqueue the webhook's task unless a message is on its way. Where the broker is away, the sweep sends it."""
+def wake_worker(delivery_id: str, request_id: str | None = None) -> bool:
+    """Enqueue the webhook's task unless a message is on its way. Where the broker is away, the sweep sends it.
+
+    Whether no other message was on its way.
+    """
     claims = current_app.extensions["cache"]
     if not claims.claim(WAKE_UP, milliseconds=Notifier.CLAIMED_FOR, logged=False):
-        return
+        return False
     try:
         task_queue().enqueue(TaskName.PROCESS_WEBHOOK, delivery_id, request_id=request_id)
     except QueueUnavailableError:
         claims.release(WAKE_UP, logged=False)
+    return True
 
 
 WAKE_UP: Final = "wake_up"

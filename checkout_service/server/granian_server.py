@@ -32,6 +32,7 @@ from checkout_service.server import granian_calls
 from checkout_service.server.bodies import BodyReader, hang_up_on_slow_senders
 from checkout_service.server.cors import CORS_KEY, Cors
 from checkout_service.server.draining import KNOWN_WITHIN, LINGER, Drain
+from checkout_service.server.even_shares import EvenShare, Rates
 from checkout_service.server.generation import Generation, Served
 from checkout_service.server.granian_calls import Target, serve_child
 from checkout_service.server.listening import BACKLOG
@@ -145,6 +146,7 @@ def make_adapter(
     *,
     probes: Probes | None = None,
     ends: Callable[[], bool] = lambda: False,
+    gives_up: Callable[[str], bool] = lambda _: False,
     looks: Mapping[str, Look] | None = None,
     cors: Cors | None = None,
 ) -> WsgiAdapter:
@@ -164,13 +166,14 @@ def make_adapter(
         readers=readers,
         probes=probes,
         ends=ends,
+        gives_up=gives_up,
         looks=looks,
         most_polls=LONG_POLLS,
         cors=cors,
     )
 
 
-def load(target: str, index: int, *, parent: int, generation: Generation, served: Served) -> Target:
+def load(target: str, index: int, *, parent: int, generation: Generation, served: Served, rates: Rates) -> Target:
     """What a child of ``parent`` serves, which the master has loaded; returns once it may take requests.
 
     Where another generation serves meanwhile, that is when this child is ready, and not before. Else it is when it has
@@ -214,7 +217,10 @@ def load(target: str, index: int, *, parent: int, generation: Generation, served
     if management is not None:
         management.start()
     looks, cors = extensions.get(LOOKS_KEY), extensions.get(CORS_KEY)
-    adapter = make_adapter(app, port, probes=probes, ends=drain.has_begun, looks=looks, cors=cors)
+    share = EvenShare(rates, index)
+    adapter = make_adapter(
+        app, port, probes=probes, ends=drain.has_begun, gives_up=share.gives_up, looks=looks, cors=cors
+    )
     return Target(serve=adapter, threads=_slots() + CALLERS)
 
 
@@ -320,7 +326,9 @@ def main(target: str, generation: Generation, *, check: Callable[[], object]) ->
     ).serve(
         spawn_target=serve_child,
         # Granian hands on what it returns, and looks at nothing of it.
-        target_loader=partial(load, parent=os.getpid(), generation=generation, served=Served(children)),  # type: ignore[arg-type]
+        target_loader=partial(
+            load, parent=os.getpid(), generation=generation, served=Served(children), rates=Rates(children)
+        ),  # type: ignore[arg-type]
     )
 
 

@@ -32,13 +32,13 @@ class Granian(Protocol):
 class Announcing:
     """A request's way back, on which every answer says whether its connection is closed after it, and who may read it.
 
-    So no answer can be forgotten, whoever gives it.
+    So no answer can be forgotten, whoever gives it. ``ends`` tells whether the connection from a port is closed.
     """
 
     __slots__ = ("_cors", "_ends", "_environ", "inner")
 
     def __init__(
-        self, client: Granian, environ: dict[str, Any], ends: Callable[[], bool], cors: Cors | None = None
+        self, client: Granian, environ: dict[str, Any], ends: Callable[[str], bool], cors: Cors | None = None
     ) -> None:
         self.inner = client
         self._environ = environ
@@ -54,7 +54,7 @@ class Announcing:
     def _announced(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         if self._cors is not None:
             headers = self._cors.answered(self._environ, headers)
-        closes = CLOSES_KEY in self._environ or self._ends()
+        closes = CLOSES_KEY in self._environ or self._ends(self._environ.get("REMOTE_PORT", ""))
         return [*headers, _CLOSE] if closes and _CLOSE not in headers else headers
 
 

@@ -74,7 +74,8 @@ class WsgiAdapter:
     the caller reads as much as one may) or ``broken`` (500: the app raised). Probes are answered at once, in no slot:
     whoever sends many of them takes nobody's place.
 
-    Where the connection ends with an answer, whoever gave it, the answer says so: ``ends`` tells whether all do now.
+    Where the connection ends with an answer, whoever gave it, the answer says so: ``ends`` tells whether all do now,
+    and ``gives_up`` whether the one from this port does.
 
     A view may leave its answer to another thread, which sends it later: see ``late_answers``.
 
@@ -93,6 +94,7 @@ class WsgiAdapter:
         readers: Readers,
         probes: Probes | None = None,
         ends: Callable[[], bool] = lambda: False,
+        gives_up: Callable[[str], bool] = lambda _: False,
         looks: Mapping[str, Look] | None = None,
         most_polls: int = 0,
         cors: Cors | None = None,
@@ -108,6 +110,7 @@ class WsgiAdapter:
         common = _ENVIRON | {"wsgi.errors": sys.stderr, long_polls.ENVIRON_KEY: self._polls}
         self._environs = [common | {ENVIRON_KEY: slots.share(kind)} for kind in Kind]
         self._ends = ends
+        self._gives_up = gives_up
 
     def __call__(self, client: Granian, scope: dict[str, Any]) -> None:
         arrived = perf_counter()
@@ -152,7 +155,10 @@ class WsgiAdapter:
         return True
 
     def _way_back(self, client: Granian, environ: dict[str, Any]) -> Announcing:
-        return Announcing(client, environ, self._ends, self._cors)
+        return Announcing(client, environ, self._closes, self._cors)
+
+    def _closes(self, port: str) -> bool:
+        return self._ends() or self._gives_up(port)
 
     @staticmethod
     def _close_unread(environ: dict[str, Any]) -> None:

@@ -95,6 +95,26 @@ def test_a_backlog_rings_once_a_second_at_most(client: FlaskClient, broker: redi
     assert woken <= seconds + 2
 
 
+def test_while_the_claim_is_taken_it_is_seldom_asked_for(client: FlaskClient, broker: redis.Redis) -> None:
+    """Each time costs a round trip, and comes to nothing."""
+    post_webhook(client, webhook("mock_pi_1"))
+    wait_for_messages(broker, 1)
+    began, before = monotonic(), broker.info("commandstats")
+    notifier = client.application.extensions["notifier"]
+    while monotonic() - began < 0.5:
+        notifier.notify("a webhook")
+        sleep(0.001)
+    seconds = monotonic() - began
+    calls = [_calls(stats) for stats in (before, broker.info("commandstats"))]
+
+    assert 2 <= calls[1] - calls[0] <= seconds / Notifier.LONGER + 2
+
+
+def _calls(stats: dict[str, Any]) -> int:
+    """How often a script was run: the claim is one."""
+    return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("eval", "evalsha"))
+
+
 def test_webhook_stored_after_the_wake_up_was_answered_sends_another_at_once(
     client: FlaskClient, broker: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
