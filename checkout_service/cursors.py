@@ -9,7 +9,12 @@ import base64
 import binascii
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
+
+PAGE: Final = "(SELECT CAST(:limit AS bigint))"
+"""What to write after LIMIT. The parameter alone would have PostgreSQL take a plan for all lengths for dearer than one
+for a short page, and so plan the statement anew each time it runs; this tells it as little in either case."""
 
 
 class BadCursorError(ValueError):

@@ -20,15 +20,15 @@ class Notifier:
     """Wakes a worker from a thread of its own, so that no customer or provider ever waits for the broker.
 
     It sends at most one message every few milliseconds, and none while the last one is on its way: that is what the
-    claim of the wake-up in the cache says, which is asked for again after a longer pause then. The task releases it
+    claim of the wake-up in the cache says; where that lasts, it is asked for after longer pauses. The task releases it
     before it claims what waits. So a webhook that was stored before that is claimed, and one that is stored after it
     sends a message again.
     """
 
     PAUSE: Final = 0.005
     LONGER: Final = 0.02
-    """Seconds between two looks at the claim; the longer one after it was found taken. Whoever took it, all workers are
-    busy then, or none is there."""
+    """Seconds between two looks at the claim; the longer one once it was found taken twice in a row. Workers are busy
+    then, or none is there."""
 
     CLAIMED_FOR: Final = 1000
     """Milliseconds for which the claim holds: a message that was lost keeps others back for no longer."""
@@ -44,11 +44,12 @@ class Notifier:
         self._thread.wake()
 
     def _notify(self) -> Iterator[float | None]:
+        taken = 0
         while True:
             delivery_id, request_id = self._webhook
             with self._app.app_context():
-                is_first = wake_worker(delivery_id, request_id)
-            time.sleep(self.PAUSE if is_first else self.LONGER)
+                taken = 0 if wake_worker(delivery_id, request_id) else taken + 1
+            time.sleep(self.PAUSE if taken < 2 else self.LONGER)
             yield None
 
 

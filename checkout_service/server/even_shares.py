@@ -1,9 +1,13 @@
 """Even shares: of several children that accept from one listener, one with more than its share gives some up.
 
 Who wakes first takes all connections that come at once, and keeps them for as long as their clients do. So one child
-may have all the work while another one is idle. A child that had more requests than the mean of all says
-``Connection: close`` on as many of its connections as it has too many. Their clients open others, and whoever is idle
-is quicker to take these. Nothing is lost by that: a client learns of it with an answer, before it asks for more.
+may have all the work while another one is idle. A child that had more answers to give than the mean of all says
+``Connection: close`` with as many of the next ones as it has connections too many. Their clients open others, and
+whoever is idle is quicker to take these. HTTP lets a server do so at any time: a client learns of it with an answer,
+and sends nothing more there.
+
+Counted are answers, and not what they cost. A child that has something to do and answers next to nothing is given
+nothing: it may be stuck, and its kernel would go on to take connections for it.
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ import mmap
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from math import sqrt
 from time import monotonic
 from typing import Final
 
@@ -19,41 +25,53 @@ WINDOW: Final = 0.2
 """Seconds after which a child looks at what it had, and at what the others had."""
 
 FROM: Final = 100.0
-"""Requests a second below which a child is not busy, and shares may be what they are."""
+"""Answers a second below which a child is not busy, and shares may be what they are."""
 
 IDLE_AFTER: Final = 1.0
-"""Seconds after which a child that noted nothing had nothing: it notes with an answer alone."""
+"""Seconds after which a child that noted nothing has nothing: it notes when something comes and goes."""
+
+BEYOND_CHANCE: Final = 3.0
+"""Standard deviations of a share, where requests come by chance, up to which it counts as even."""
+
+EVEN_FOR: Final = 5
+"""Windows in a row with an even share after which the next pause is a short one again."""
 
 LONGEST_PAUSE: Final = 30.0
-"""Seconds between two times that connections are given up, where that changes nothing: one of them may bring most of
-the requests, or the other child be frozen. The first pause is a window, and each is twice as long as the one before."""
+"""Seconds between two times that connections are given up, where that changes little: one of them may bring most of the
+requests. The first pause is a window, and each is twice as long as the one before."""
 
-_NOTE: Final = struct.Struct("=dd")
-"""When it was, and how many requests a second there had been."""
+_NOTE: Final = struct.Struct("=ddd")
+"""When it was, how many answers a second there had been, and how many requests were at work."""
 
 
 class Rates:
-    """How many requests a second each child of a generation has; their master makes it, and they share it."""
+    """How busy each child of a generation is; their master makes it, and they share it.
+
+    Who reads while another one writes may read nothing, and does so once in many windows.
+    """
 
     def __init__(self, children: int) -> None:
         self.children = children
         self._notes = mmap.mmap(-1, children * _NOTE.size)
 
-    def note(self, index: int, rate: float, *, now: float) -> None:
-        """This child has so many; ``now`` is by the clock that all processes of a host share."""
-        _NOTE.pack_into(self._notes, index * _NOTE.size, now, rate)
+    def note(self, index: int, rate: float, at_work: int, *, now: float) -> None:
+        """This child gives so many answers a second; ``now`` is by the clock that all processes of a host share."""
+        _NOTE.pack_into(self._notes, index * _NOTE.size, now, rate, at_work)
 
-    def mean(self, *, now: float) -> float:
-        """What each would have if all had as many."""
+    def mean(self, index: int, *, now: float) -> float:
+        """What each would have if all had as many, but for those that may be stuck; ``index`` is who asks."""
         rates = list[float]()
-        for index in range(self.children):
-            noted, rate = _NOTE.unpack_from(self._notes, index * _NOTE.size)
-            rates.append(rate if now - noted < IDLE_AFTER else 0.0)
-        return sum(rates) / self.children
+        for each in range(self.children):
+            noted, rate, at_work = _NOTE.unpack_from(self._notes, each * _NOTE.size)
+            if now - noted >= IDLE_AFTER:
+                rate = 0.0
+            if each == index or rate >= FROM or not at_work:
+                rates.append(rate)
+        return sum(rates) / len(rates)
 
 
 class EvenShare:
-    """One child's share. ``gives_up`` is called once for each answer, in any thread."""
+    """One child's share, told of each request; for any thread. Nothing here raises: an answer is more than a share."""
 
     def __init__(self, rates: Rates, index: int, *, clock: Callable[[], float] = monotonic) -> None:
         self._rates = rates
@@ -63,35 +81,64 @@ class EvenShare:
         self._since = clock()
         self._answers = 0
         self._ports: set[str] = set()
+        self._at_work = 0
+        self._rate, self._noted_at_work = 0.0, 0
         self._too_many = 0
         self._pause, self._pauses_until = WINDOW, 0.0
+        self._excess, self._even_windows = 1.0, 0
+
+    def begin(self) -> None:
+        """A request is admitted: it works, or waits for its turn."""
+        self._at_work += 1
+        if not self._noted_at_work:
+            self._note()
+
+    def end(self) -> None:
+        """It is answered, or left to be answered later."""
+        self._at_work -= 1
+        if self._noted_at_work and self._at_work <= 0:
+            self._note()
 
     def gives_up(self, port: str) -> bool:
         """Whether the connection that came from this port is one too many: it ends with this answer."""
-        self._answers += 1
-        self._ports.add(port)
-        now = self._clock()
-        if now - self._since >= WINDOW and self._looking.acquire(blocking=False):
-            try:
-                self._look(now)
-            finally:
-                self._looking.release()
-        # Two threads may both find the last one: then one more is given up, which harms nobody.
-        if self._too_many < 1:
-            return False
-        self._too_many -= 1
-        return True
+        with suppress(Exception):
+            self._answers += 1
+            self._ports.add(port)
+            if self._clock() - self._since >= WINDOW and self._looking.acquire(blocking=False):
+                try:
+                    self._look(self._clock())
+                finally:
+                    self._looking.release()
+            # Two threads may both find the last one: then one more is given up, which harms nobody.
+            if self._too_many > 0:
+                self._too_many -= 1
+                return True
+        return False
+
+    def _note(self, now: float | None = None) -> None:
+        with suppress(Exception):
+            now = self._clock() if now is None else now
+            span = now - self._since
+            rate = self._answers / span if span >= IDLE_AFTER else self._rate
+            self._noted_at_work = max(0, self._at_work)
+            self._rates.note(self._index, rate, self._noted_at_work, now=now)
 
     def _look(self, now: float) -> None:
-        rate, connections = self._answers / (now - self._since), len(self._ports)
-        self._answers, self._ports, self._since = 0, set(), now
-        self._rates.note(self._index, rate, now=now)
-        self._too_many = 0
-        if rate < FROM:
+        if now - self._since < WINDOW:
+            return  # somebody else has just looked
+        answers, connections = self._answers, len(self._ports)
+        self._rate = answers / (now - self._since)
+        self._answers, self._ports, self._since, self._too_many = 0, set(), now, 0
+        self._note(now)
+        if self._rate < FROM:
             return
-        too_many = int(connections * (1 - self._rates.mean(now=now) / rate))
-        if too_many < 1:
-            self._pause = WINDOW
+        excess = 1 - self._rates.mean(self._index, now=now) / self._rate
+        too_many = int(connections * excess)
+        if too_many < 1 or excess <= BEYOND_CHANCE / sqrt(2 * answers):
+            self._even_windows += 1
+            if self._even_windows >= EVEN_FOR:
+                self._pause, self._excess = WINDOW, 1.0
         elif now >= self._pauses_until:
-            self._too_many = too_many
-            self._pauses_until, self._pause = now + self._pause, min(2 * self._pause, LONGEST_PAUSE)
+            self._too_many, self._even_windows = too_many, 0
+            self._pause = WINDOW if excess < 0.75 * self._excess else min(2 * self._pause, LONGEST_PAUSE)
+            self._pauses_until, self._excess = now + self._pause, excess

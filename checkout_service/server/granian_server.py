@@ -146,7 +146,7 @@ def make_adapter(
     *,
     probes: Probes | None = None,
     ends: Callable[[], bool] = lambda: False,
-    gives_up: Callable[[str], bool] = lambda _: False,
+    share: EvenShare | None = None,
     looks: Mapping[str, Look] | None = None,
     cors: Cors | None = None,
 ) -> WsgiAdapter:
@@ -166,7 +166,7 @@ def make_adapter(
         readers=readers,
         probes=probes,
         ends=ends,
-        gives_up=gives_up,
+        share=share,
         looks=looks,
         most_polls=LONG_POLLS,
         cors=cors,
@@ -218,9 +218,7 @@ def load(target: str, index: int, *, parent: int, generation: Generation, served
         management.start()
     looks, cors = extensions.get(LOOKS_KEY), extensions.get(CORS_KEY)
     share = EvenShare(rates, index)
-    adapter = make_adapter(
-        app, port, probes=probes, ends=drain.has_begun, gives_up=share.gives_up, looks=looks, cors=cors
-    )
+    adapter = make_adapter(app, port, probes=probes, ends=drain.has_begun, share=share, looks=looks, cors=cors)
     return Target(serve=adapter, threads=_slots() + CALLERS)
 
 

@@ -22,6 +22,7 @@ from checkout_service.server import late_answers, long_polls
 from checkout_service.server.bodies import CLOSES_KEY, GONE_KEY, WEBHOOK_PATH, BodyReader, has_body
 from checkout_service.server.compression import Answer, Compressor
 from checkout_service.server.cors import API, Cors
+from checkout_service.server.even_shares import EvenShare, Rates
 from checkout_service.server.late_answers import LateAnswer, Work
 from checkout_service.server.long_polls import LongPolls, Look, Poll
 from checkout_service.server.own_answers import OF_PROBES, Announcing, Granian, Own
@@ -75,7 +76,7 @@ class WsgiAdapter:
     whoever sends many of them takes nobody's place.
 
     Where the connection ends with an answer, whoever gave it, the answer says so: ``ends`` tells whether all do now,
-    and ``gives_up`` whether the one from this port does.
+    and with a ``share`` of several children some do now and then.
 
     A view may leave its answer to another thread, which sends it later: see ``late_answers``.
 
@@ -94,7 +95,7 @@ class WsgiAdapter:
         readers: Readers,
         probes: Probes | None = None,
         ends: Callable[[], bool] = lambda: False,
-        gives_up: Callable[[str], bool] = lambda _: False,
+        share: EvenShare | None = None,
         looks: Mapping[str, Look] | None = None,
         most_polls: int = 0,
         cors: Cors | None = None,
@@ -110,7 +111,7 @@ class WsgiAdapter:
         common = _ENVIRON | {"wsgi.errors": sys.stderr, long_polls.ENVIRON_KEY: self._polls}
         self._environs = [common | {ENVIRON_KEY: slots.share(kind)} for kind in Kind]
         self._ends = ends
-        self._gives_up = gives_up
+        self._share = share or EvenShare(Rates(1), 0)
 
     def __call__(self, client: Granian, scope: dict[str, Any]) -> None:
         arrived = perf_counter()
@@ -158,7 +159,7 @@ class WsgiAdapter:
         return Announcing(client, environ, self._closes, self._cors)
 
     def _closes(self, port: str) -> bool:
-        return self._ends() or self._gives_up(port)
+        return self._ends() or self._share.gives_up(port)
 
     @staticmethod
     def _close_unread(environ: dict[str, Any]) -> None:
@@ -184,6 +185,7 @@ class WsgiAdapter:
 
     def _serve(self, client: Announcing, environ: dict[str, Any], held: int, arrived: float) -> None:
         """Answer one request, or have its view's work answer it, whatever happens."""
+        self._share.begin()
         try:
             if perf_counter() - arrived > WAITS_FOR:
                 Own(client, environ, arrived).refuse(TooManyWaiting())
@@ -195,6 +197,7 @@ class WsgiAdapter:
             log.exception("request_failed")
             own.fail()
         finally:
+            self._share.end()
             self._body_reader.let_go(held)
             if (left := environ.pop(late_answers.LEFT_KEY, None)) is not None:
                 left[0].drop()
