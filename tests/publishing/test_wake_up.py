@@ -95,7 +95,7 @@ def test_a_backlog_rings_once_a_second_at_most(client: FlaskClient, broker: redi
     assert woken <= seconds + 2
 
 
-def test_while_the_claim_is_taken_it_is_seldom_asked_for(
+def test_while_the_claim_is_taken_it_is_seldom_tried(
     client: FlaskClient, broker: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each time costs a round trip, and comes to nothing."""
