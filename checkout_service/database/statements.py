@@ -28,11 +28,18 @@ _WRITES: Final = re.compile(
 )
 
 
+_LONG: Final = 4096
+"""Characters above which psycopg looks for a statement's parameters each time it runs, which costs as much as three
+short statements. So we look once, and give psycopg what PostgreSQL takes."""
+
+_PARAMETER: Final = re.compile(r"%(?:%|\((\w+)\)s)")
+
+
 class Statement:
     """One complete statement, built once at module level; ``database.execute`` runs it.
 
-    ``sql`` is what psycopg is given, with the ``constants`` among the parameters. ``writes`` says whether it is seen to
-    change rows, or said to by ``calls_writer``: a function that does.
+    ``sql`` is the statement as psycopg takes it, with the ``constants`` among the parameters. ``writes`` says whether
+    it is seen to change rows, or said to by ``calls_writer``: a function that does.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class Statement:
         self._binary = binary
         self._is_named = named
         self._converters = _converters(source)
+        self._numbered = _numbered(self.sql) if len(self.sql) > _LONG else None
         self._row: Callable[[Sequence[Any]], Any] | None = None
 
     def run(self, engine: Engine, parameters: Mapping[str, Any]) -> Sequence[Any]:
@@ -80,8 +88,15 @@ class Statement:
         return self._read(self._sent(lent, parameters))
 
     def _sent(self, lent: Any, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
-        cursor: psycopg.Cursor[Any] = lent.cursor()
-        cursor.execute(self.sql, {**self.constants, **parameters}, binary=self._binary)
+        values = {**self.constants, **parameters}
+        cursor: psycopg.Cursor[Any]
+        if self._numbered is None:
+            cursor = lent.cursor()
+            cursor.execute(self.sql, values, binary=self._binary)
+        else:
+            cursor = psycopg.RawCursor(lent.driver_connection)
+            numbered, names = self._numbered
+            cursor.execute(numbered, [values[name] for name in names], binary=self._binary)
         return cursor
 
     def _read(self, cursor: psycopg.Cursor[Any]) -> Sequence[Any]:
@@ -146,9 +161,19 @@ def writes(statement: Statement | Executable) -> bool:
 
 
 def _without_indents(sql: str) -> str:
-    """Shorter, and the same unless a quoted text goes over lines. Above 4,096 characters psycopg reads a statement anew
-    each time, for its parameters, which costs as much as three short statements."""
+    """Shorter, and the same unless a quoted text goes over lines."""
     return "\n".join(line.strip() for line in sql.splitlines())
+
+
+def _numbered(sql: str) -> tuple[str, Sequence[str]]:
+    """The statement with PostgreSQL's own ``$1`` for a parameter, and the parameters' names in that order."""
+    names = dict[str, int]()
+
+    def number(found: re.Match[str]) -> str:
+        name = found[1]
+        return "%" if name is None else f"${names.setdefault(name, len(names) + 1)}"
+
+    return _PARAMETER.sub(number, sql), list(names)
 
 
 def _converters(source: str | Executable) -> list[tuple[int, Convert]]:

@@ -79,7 +79,9 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def plan_of(connection: psycopg.Connection[Any], query: str, params: Any) -> dict[str, Any]:
     """How PostgreSQL answered."""
-    ((explained,),) = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", params).fetchall()
+    # A long statement is sent with numbered parameters.
+    cursor = psycopg.RawCursor(connection) if isinstance(params, list) else connection.cursor()
+    ((explained,),) = cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", params).fetchall()
     plan: dict[str, Any] = (json.loads(explained) if isinstance(explained, str) else explained)[0]["Plan"]
     return plan
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
+from psycopg import _queries as psycopg_queries
 from sqlalchemy import select, text
 from sqlalchemy.exc import DataError
 
@@ -52,6 +53,46 @@ def test_statement_without_rows_answers_with_none(sql: Sql) -> None:
 def test_percent_signs_and_colons_are_text() -> None:
     [row] = execute(Statement("SELECT 'a%b' LIKE 'a\\%%' AS matches, '1'::text AS cast"))
     assert row.matches is True
+
+
+LONG = f"/* {'x' * 4096} */ "
+"""Before a statement, so that psycopg would look for its parameters each time."""
+
+
+def test_a_long_statement_gives_what_a_short_one_gives(sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psycopg_queries, "_query2pg_nocache", None)
+    insert_payment(sql, status="paid")
+    source = """
+        SELECT :first || CAST(:second AS text) || :first || '%a' AS joined, ARRAY[:second, 3], CAST(status AS text)
+        FROM payments
+    """
+    values = {"second": 2, "first": "1", "unused": None}
+
+    [short] = execute(Statement(source), values)
+    for statement in (Statement(LONG + source), Statement(LONG + source, binary=True)):
+        [long] = execute(statement, values)
+        assert tuple(long) == tuple(short)
+        assert long.joined == "121%a"
+    with transaction() as connection:
+        assert together(connection, (Statement(LONG + source), values), (Statement(source), values)) == [[short]] * 2
+
+
+def test_a_long_statement_of_core_has_its_constants_and_converters(sql: Sql) -> None:
+    insert_payment(sql, status="paid")
+    built = PAYMENTS.where(Payment.amount > 0).prefix_with(text(LONG))
+
+    [fast], [slow] = execute(Statement(built)), execute(built)
+
+    assert tuple(fast) == tuple(slow)
+    assert fast.status is PaymentStatus.PAID
+
+
+def test_a_long_statement_fails_as_a_short_one(sql: Sql) -> None:
+    user = sql("INSERT INTO users DEFAULT VALUES RETURNING id")[0].id
+    statement = Statement(LONG + "INSERT INTO users (id) VALUES (:id)")
+    with pytest.raises(Conflict) as found:
+        execute(statement, {"id": user})
+    assert constraint_of(found.value) == "users_pkey"
 
 
 def test_conflict_is_the_conflict_of_core(sql: Sql) -> None:

@@ -46,7 +46,7 @@ def explained() -> Iterator[list[tuple[str, Any, dict[str, Any]]]]:
 
     def note(cursor: psycopg.Cursor[Any], query: Any, params: Any = None, **options: Any) -> Any:
         if EXPLAINED.match(str(query)):
-            with psycopg.Cursor(cursor.connection) as beside:
+            with type(cursor)(cursor.connection) as beside:
                 send(beside, "SET enable_seqscan = off")
                 send(beside, f"EXPLAIN (FORMAT JSON) {query}", params)
                 ((plan,),) = beside.fetchall()
