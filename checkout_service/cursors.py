@@ -12,9 +12,13 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+LONGEST_PAGE: Final = 100
+"""Payments or orders of a customer that one page shows at most."""
+
 PAGE: Final = "(SELECT CAST(:limit AS bigint))"
-"""What to write after LIMIT. The parameter alone would have PostgreSQL take a plan for all lengths for dearer than one
-for a short page, and so plan the statement anew each time it runs; this tells it as little in either case."""
+"""What to write after LIMIT, of few rows. The parameter alone would have PostgreSQL take a plan for all lengths for
+dearer than one for a short page, and so plan the statement anew each time it runs; of this it knows as little in either
+case, and takes a tenth of the rows for the page. So what the page is taken from is to have a limit that is a number."""
 
 
 class BadCursorError(ValueError):

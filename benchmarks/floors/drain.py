@@ -17,6 +17,7 @@ import psycopg
 import redis
 from psycopg.types.array import ListBinaryDumper
 
+from benchmarks.floors import send
 from worker.events import sequencer
 from worker.transitions import entry_statements
 from worker.transitions import statements as transition_statements
@@ -27,7 +28,7 @@ _CLAIM = webhook_statements.CLAIM.sql
 _CARTS = transition_statements.LOCK_CARTS.sql
 _LOCK = transition_statements.LOCK_PAYMENTS.sql
 _KNOWN = transition_statements.KNOWN_EVENTS.sql
-_ATTEMPTS = entry_statements.JOIN_ATTEMPTS.sql
+_ATTEMPTS = entry_statements.JOIN_ATTEMPTS
 _FOLD = transition_statements.FOLD.sql
 _EVENTS = transition_statements.INSERT_EVENTS.sql
 _SETTLE = webhook_statements.SETTLE.sql
@@ -116,7 +117,8 @@ def enter(connection: psycopg.Connection[Any], read: list[dict[str, Any]], payme
     """Join an attempt with its presumed money for each payment, and fold all of them."""
     details = [(payments[webhook["provider_ref"]], webhook["raw_data"], webhook["signed"]) for webhook in read]
     sparse: list[Any] = []
-    connection.execute(
+    send(
+        connection,
         _ATTEMPTS,
         {
             "payments": [payment for payment, _, _ in details],

@@ -18,6 +18,7 @@ import redis
 from flask import Flask, Response, request
 from psycopg.rows import namedtuple_row
 
+from benchmarks.floors import send
 from checkout_service.api.responses import show_time
 from checkout_service.carts import operations as cart_operations
 from checkout_service.carts import queries as cart_queries
@@ -39,8 +40,7 @@ _own = threading.local()
 _FILE = "INSERT INTO webhook_deliveries (provider, headers, body) VALUES ('mock', '{}', %s) RETURNING id"
 _CART = cart_queries._SHOWN_CART.sql
 _CART_CONSTANTS = cart_queries._SHOWN_CART.constants
-_PUT = cart_operations._PUT_ITEM.sql
-_PUT_CONSTANTS = cart_operations._PUT_ITEM.constants
+_PUT = cart_operations._PUT_ITEM
 _BEGIN = beginning._begin.sql
 _OPEN = inserting._insert_first.sql
 _OPEN_AGAIN = inserting._insert.sql
@@ -71,8 +71,8 @@ def get_cart() -> Response:
 @app.post("/api/cart/items")
 def put_item() -> Response:
     user, body = _user(), orjson.loads(request.get_data(cache=False))
-    values = {**_PUT_CONSTANTS, "user": user, "listing": UUID(body["listing"]), "qty": body["qty"]}
-    row = _connection().execute(_PUT, values).fetchone()
+    values = {"user": user, "listing": UUID(body["listing"]), "qty": body["qty"]}
+    row = send(_connection(), _PUT, values).fetchone()
     return _answer(show_line(row[4:]), 201 if row[3] else 200)  # type: ignore[index]  # the listing is there
 
 

@@ -29,17 +29,18 @@ _WRITES: Final = re.compile(
 
 
 _LONG: Final = 4096
-"""Characters above which psycopg looks for a statement's parameters each time it runs, which costs as much as three
+"""Bytes above which psycopg looks for a statement's parameters each time it runs, which costs as much as three
 short statements. So we look once, and give psycopg what PostgreSQL takes."""
 
-_PARAMETER: Final = re.compile(r"%(?:%|\((\w+)\)s)")
+_PARAMETER: Final = re.compile(r"%(?:%|\(([^)]+)\)s)")
 
 
 class Statement:
     """One complete statement, built once at module level; ``database.execute`` runs it.
 
     ``sql`` is the statement as psycopg takes it, with the ``constants`` among the parameters. ``writes`` says whether
-    it is seen to change rows, or said to by ``calls_writer``: a function that does.
+    it is seen to change rows, or said to by ``calls_writer``: a function that does. A long one is sent as it stands in
+    ``numbered``, with the names of its parameters in their order.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Statement:
         self._binary = binary
         self._is_named = named
         self._converters = _converters(source)
-        self._numbered = _numbered(self.sql) if len(self.sql) > _LONG else None
+        self.numbered = _numbered(self.sql) if len(self.sql.encode()) > _LONG else None
         self._row: Callable[[Sequence[Any]], Any] | None = None
 
     def run(self, engine: Engine, parameters: Mapping[str, Any]) -> Sequence[Any]:
@@ -90,12 +91,12 @@ class Statement:
     def _sent(self, lent: Any, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
         values = {**self.constants, **parameters}
         cursor: psycopg.Cursor[Any]
-        if self._numbered is None:
+        if self.numbered is None:
             cursor = lent.cursor()
             cursor.execute(self.sql, values, binary=self._binary)
         else:
             cursor = psycopg.RawCursor(lent.driver_connection)
-            numbered, names = self._numbered
+            numbered, names = self.numbered
             cursor.execute(numbered, [values[name] for name in names], binary=self._binary)
         return cursor
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from checkout_service.api.responses import show_time
-from checkout_service.cursors import PAGE, Cursor, read_cursor
+from checkout_service.cursors import LONGEST_PAGE, PAGE, Cursor, read_cursor
 from checkout_service.database.engine import execute
 from checkout_service.database.statements import Statement
 from checkout_service.money import show
@@ -73,7 +73,7 @@ _NEWEST: Final = f"""
     FROM (
         SELECT one.* FROM {owners_of()} AS owner CROSS JOIN LATERAL (
             SELECT * FROM orders WHERE user_id = owner.id AND {{bound}}
-            ORDER BY created_at DESC, id DESC LIMIT {PAGE}
+            ORDER BY created_at DESC, id DESC LIMIT {LONGEST_PAGE} + 1
         ) AS one
         ORDER BY one.created_at DESC, one.id DESC LIMIT {PAGE}
     ) AS made

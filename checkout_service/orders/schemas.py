@@ -8,6 +8,7 @@ from marshmallow import ValidationError, fields, validate, validates
 
 from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
 from checkout_service.api.plain_fields import IdField, NumberField, OfCustomerQuery
+from checkout_service.cursors import LONGEST_PAGE
 from checkout_service.disputes.schemas import DayOrMoment
 from checkout_service.orders.status import OrderStatus
 from checkout_service.payments.status import RefundStatus
@@ -60,7 +61,7 @@ class OrderFiltersQuery(OfCustomerQuery):
 class OrdersQuery(OrderFiltersQuery):
     """The same, where in the list, and how much of it."""
 
-    limit = NumberField(load_default=20, validate=validate.Range(1, 100))
+    limit = NumberField(load_default=20, validate=validate.Range(1, LONGEST_PAGE))
     cursor = fields.String(load_default=None, validate=validate.Length(1, 200))
 
 

@@ -9,6 +9,7 @@ from marshmallow import Schema, fields, validate
 from checkout_service.api.answers import AmountText, AnswerSchema, CurrencyText, WordText
 from checkout_service.api.one_of import OneOfField
 from checkout_service.api.plain_fields import NumberField
+from checkout_service.cursors import LONGEST_PAGE
 from checkout_service.payments.next_action import ActionType
 from checkout_service.payments.status import PaymentStatus
 from checkout_service.server.long_polls import LONGEST
@@ -17,7 +18,7 @@ from checkout_service.server.long_polls import LONGEST
 class PageQuery(Schema):
     """Where in the list, and how much of it."""
 
-    limit = NumberField(load_default=20, validate=validate.Range(1, 100))
+    limit = NumberField(load_default=20, validate=validate.Range(1, LONGEST_PAGE))
     cursor = fields.String(load_default=None, validate=validate.Length(1, 200))
 
 

@@ -65,10 +65,10 @@ def test_it_is_not_planned_anew_each_time(shop: Shop, app: Flask, servers: Serve
         assert answer.status_code == 200, answer.text
 
     with app.app_context(), db.engine.connect() as connection:
-        plans = connection.execute(text("SELECT statement, custom_plans FROM pg_prepared_statements")).all()
+        plans = connection.execute(text("SELECT * FROM pg_prepared_statements")).all()
 
-    assert plans, "nothing was prepared"
-    assert [statement for statement, planned in plans if planned > TRIED] == []
+    assert max(each.generic_plans for each in plans) >= RUNS - 2 * TRIED, "it was not run here, or not prepared"
+    assert [each.statement for each in plans if each.custom_plans > TRIED] == []
 
 
 def test_whose_rows_are_read_is_no_parameter() -> None:

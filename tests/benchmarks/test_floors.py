@@ -27,11 +27,14 @@ def at_floor(customer: Customer, servers: Servers, monkeypatch: pytest.MonkeyPat
         "REDIS_URL": servers.redis_url,
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delitem(sys.modules, NAME, raising=False)  # it reads them when it is imported
     floor = importlib.import_module(NAME)
-    yield replace(customer, client=floor.app.test_client())
-    floor._connection().close()
-    floor._redis.close()
-    del sys.modules[NAME]
+    try:
+        yield replace(customer, client=floor.app.test_client())
+    finally:
+        del sys.modules[NAME], sys.modules["benchmarks.floors"].web
+        floor._redis.close()
+        floor._connection().close()
 
 
 def test_a_cart_is_shown_as_the_service_shows_it(

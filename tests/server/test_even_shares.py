@@ -13,9 +13,19 @@ from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 
-from checkout_service.server.even_shares import EVEN_FOR, IDLE_AFTER, LONGEST_PAUSE, WINDOW, EvenShare, Rates
+from checkout_service.server.even_shares import (
+    EVEN_FOR,
+    IDLE_AFTER,
+    LONGEST_PAUSE,
+    STUCK_AFTER,
+    STUCK_WITH,
+    WINDOW,
+    EvenShare,
+    Rates,
+)
 from tests.server.releases import Releases, Serving, eventually, serving
 
 CLIENTS = 12
@@ -37,18 +47,26 @@ class Hosts:
         for share, count in zip(self.shares, connections, strict=True):
             for port in range(count):
                 for _ in range(answers):
-                    share.gives_up(str(port))
+                    _answer(share, str(port))
         self.now += WINDOW
         given_up = []
         # The last one first: what the first one sees of the others is of the same window.
         for share, count in reversed([*zip(self.shares, connections, strict=True)]):
-            given_up.append(sum(share.gives_up(str(port)) for port in range(count)))
+            given_up.append(sum(_answer(share, str(port)) for port in range(count)))
         return given_up[::-1]
 
     def settle(self) -> None:
         """Have all known to all, with even shares."""
         for _ in range(EVEN_FOR + 1):
             self.window(*(8 for _ in self.shares))
+
+
+def _answer(share: EvenShare, port: str) -> bool:
+    share.begin()
+    try:
+        return share.gives_up(port)
+    finally:
+        share.end()
 
 
 def test_who_has_all_gives_up_a_half_and_the_idle_one_nothing() -> None:
@@ -122,15 +140,60 @@ def test_where_it_helps_it_goes_on_at_once() -> None:
     assert all(hosts.window(16 - moved, moved)[0] for moved in (1, 4, 6))
 
 
-def test_a_child_that_has_something_to_do_and_answers_nothing_is_given_nothing() -> None:
-    hosts = Hosts()
-    for _ in range(4):
-        hosts.shares[1].begin()
+@pytest.mark.parametrize("children", [2, 3])
+def test_while_a_child_answers_nothing_of_what_it_has_to_do_nothing_is_given_up(children: int) -> None:
+    hosts = Hosts(children)
+    idle = [0] * (children - 1)
+    for _ in range(STUCK_WITH):
+        hosts.shares[-1].begin()
+    hosts.now += IDLE_AFTER
 
-    assert [hosts.window(16, 0) for _ in range(20)] == [[0, 0]] * 20
-    for _ in range(4):
-        hosts.shares[1].end()
+    assert [hosts.window(16, *idle) for _ in range(20)] == [[0, *idle]] * 20
+    for _ in range(STUCK_WITH):
+        hosts.shares[-1].end()
+    assert hosts.window(16, *idle)[0] >= 8
+
+
+def test_one_long_request_makes_no_child_seem_stuck() -> None:
+    hosts = Hosts()
+    hosts.shares[1].begin()
+    hosts.now += IDLE_AFTER
+
     assert hosts.window(16, 0) == [8, 0]
+
+
+def test_a_slow_child_that_always_has_something_to_do_is_given_some() -> None:
+    hosts, given_up = Hosts(), 0
+    for _ in range(STUCK_WITH):
+        hosts.shares[1].begin()
+    for _ in range(20):
+        given_up += hosts.window(16, 2, answers=8)[0]
+
+    assert given_up >= 6
+
+
+def test_a_child_that_follows_one_that_was_killed_at_work_is_idle() -> None:
+    rates, now = Rates(2), [1000.0]
+    first, killed = (EvenShare(rates, index, clock=lambda: now[0]) for index in range(2))
+    for _ in range(STUCK_WITH):
+        killed.begin()
+    EvenShare(rates, 1, clock=lambda: now[0])
+    now[0] += IDLE_AFTER
+    for port in range(16):
+        for _ in range(30):
+            _answer(first, str(port))
+    now[0] += WINDOW
+
+    assert sum(_answer(first, str(port)) for port in range(16)) == 8
+
+
+def test_even_windows_that_are_not_in_a_row_shorten_no_pause() -> None:
+    hosts, times = Hosts(), list[float]()
+    for number in range(1500):
+        if hosts.window(*((8, 8) if number % 3 == 2 else (12, 4)))[0]:
+            times.append(hosts.now)
+
+    assert len(times) < 30
 
 
 def test_what_comes_by_chance_is_left_as_it_is() -> None:
@@ -207,20 +270,21 @@ def test_a_child_that_has_all_connections_comes_to_have_its_share_of_them_and_no
         eventually(lambda: _share_of(clients, other.pid) > 0.25)
 
     assert clients.failed == []
-    assert clients.closed >= CLIENTS // 4
+    assert clients.closed >= 1
 
 
 def test_a_child_that_is_stuck_is_given_none(tmp_path: Path) -> None:
     releases = Releases(tmp_path)
-    releases.put("first", slow=30)
+    releases.put("first", slow=600)
     with serving(releases, tmp_path / "log") as web, ExitStack() as waiting:
         eventually(lambda: len(web.children()) == 2)
         first, other = web.children()
         first.suspend()
-        for _ in range(4):
+        for _ in range(STUCK_WITH):
             connection = waiting.enter_context(socket.create_connection(web.address))
             connection.sendall(b"GET /slow HTTP/1.1\r\nHost: shop\r\n\r\n")
-        eventually((releases.current / "in-flight").exists)
+        eventually(lambda: (releases.current / "in-flight").exists() and _waits(other, STUCK_WITH))
+        time.sleep(STUCK_AFTER)
         first.resume()
         other.suspend()
         clients = Kept(web.port)
@@ -231,6 +295,11 @@ def test_a_child_that_is_stuck_is_given_none(tmp_path: Path) -> None:
 
     assert set(clients.answers) == {first.pid}
     assert (clients.closed, clients.failed) == (0, [])
+
+
+def _waits(child: psutil.Process, connections: int) -> bool:
+    """Whether the child has accepted so many."""
+    return len([each for each in child.net_connections() if each.status == psutil.CONN_ESTABLISHED]) >= connections
 
 
 def _share_of(clients: Kept, pid: int) -> float:
