@@ -260,7 +260,7 @@ class Kept:
 
 def test_a_child_that_has_all_connections_comes_to_have_its_share_of_them_and_no_request_is_lost(web: Serving) -> None:
     first, other = web.children()
-    other.suspend()  # so all that come now are the first one's
+    _suspend(other)  # so all that come now are the first one's
     clients = Kept(web.port)
     clients.connect()
     assert set(clients.answers) == {first.pid}
@@ -279,14 +279,14 @@ def test_a_child_that_is_stuck_is_given_none(tmp_path: Path) -> None:
     with serving(releases, tmp_path / "log") as web, ExitStack() as waiting:
         eventually(lambda: len(web.children()) == 2)
         first, other = web.children()
-        first.suspend()
+        _suspend(first)
         for _ in range(STUCK_WITH):
             connection = waiting.enter_context(socket.create_connection(web.address))
             connection.sendall(b"GET /slow HTTP/1.1\r\nHost: shop\r\n\r\n")
         eventually(lambda: (releases.current / "in-flight").exists() and _waits(other, STUCK_WITH))
         time.sleep(STUCK_AFTER)
         first.resume()
-        other.suspend()
+        _suspend(other)
         clients = Kept(web.port)
         clients.connect()
         other.resume()
@@ -295,6 +295,12 @@ def test_a_child_that_is_stuck_is_given_none(tmp_path: Path) -> None:
 
     assert set(clients.answers) == {first.pid}
     assert (clients.closed, clients.failed) == (0, [])
+
+
+def _suspend(child: psutil.Process) -> None:
+    """Stop it, and return once it has stopped: until then it would take connections."""
+    child.suspend()
+    eventually(lambda: child.status() == psutil.STATUS_STOPPED)
 
 
 def _waits(child: psutil.Process, connections: int) -> bool:
