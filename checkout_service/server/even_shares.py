@@ -28,8 +28,8 @@ FROM: Final = 100.0
 """Answers a second below which a child is not busy, and shares may be what they are."""
 
 IDLE_AFTER: Final = 1.0
-"""Seconds after which a child that noted nothing answered nothing: it notes with answers, when several requests come
-and when none of them is left."""
+"""Seconds after which a child that noted nothing answered nothing: it notes with answers, and when it has several requests
+at work or no longer has."""
 
 STUCK_WITH: Final = 2
 STUCK_AFTER: Final = 2 * WINDOW
@@ -107,7 +107,7 @@ class EvenShare:
     def end(self) -> None:
         """It is answered, or left to be answered later."""
         self._at_work -= 1
-        if self._at_work <= 0 and self._noted_at_work >= STUCK_WITH:
+        if self._at_work < STUCK_WITH <= self._noted_at_work:
             self._note()
 
     def gives_up(self, port: str) -> bool:
@@ -134,8 +134,8 @@ class EvenShare:
             while True:
                 self._noted_at_work = max(0, self._at_work)
                 self._rates.note(self._index, rate, self._noted_at_work, now=now)
-                # The last of them may have ended meanwhile, and have found nothing noted.
-                if self._at_work > 0 or self._noted_at_work < STUCK_WITH:
+                # One of them may have ended meanwhile, and have found nothing noted.
+                if self._at_work >= STUCK_WITH or self._noted_at_work < STUCK_WITH:
                     return
 
     def _look(self, now: float) -> None:
