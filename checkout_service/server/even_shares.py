@@ -28,8 +28,8 @@ FROM: Final = 100.0
 """Answers a second below which a child is not busy, and shares may be what they are."""
 
 IDLE_AFTER: Final = 1.0
-"""Seconds after which a child that noted nothing answered nothing: it notes with answers, and when it has several requests
-at work or no longer has."""
+"""Seconds after which a child that noted nothing answered nothing: it notes with answers, and when it has several
+requests at work or no longer has."""
 
 STUCK_WITH: Final = 2
 STUCK_AFTER: Final = 2 * WINDOW
