@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -86,7 +85,6 @@ class Watcher:
         target = urlsplit(base)
         host = f"{target.hostname}:{target.port}"
         self._connection = Connection(target.hostname or "", target.port or 80)
-        self._connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         rows = connection.execute(_PAYMENTS, (first, first + count - 1)).fetchall()
         webhooks = seeds.webhooks((row[2] for row in rows), stand.environment["MOCK_WEBHOOK_SECRETS"])
         secret = stand.environment["JWT_SECRET"]

@@ -19,15 +19,27 @@ CONNECTIONS = 64
 
 
 class Connection:
-    """One kept-alive connection and the request on it."""
+    """One kept-alive connection and the request on it; another one once the server has said that this one ends."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.socket = socket.create_connection((host, port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._address = host, port
+        self.socket = self._connected()
         self.due = 0.0
         self.read = b""
+        self.ends = False
+
+    def _connected(self) -> socket.socket:
+        connected = socket.create_connection(self._address)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connected
+
+    def renew(self) -> None:
+        self.socket.close()
+        self.socket, self.ends = self._connected(), False
 
     def send(self, request: bytes, due: float) -> None:
+        if self.ends:
+            self.renew()
         self.due = due
         self.read = b""
         self.socket.sendall(request)
@@ -41,9 +53,9 @@ class Connection:
         head, found, body = self.read.partition(b"\r\n\r\n")
         if not found:
             return None
-        length = next(
-            (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
-        )
+        fields = head.lower().split(b"\r\n")
+        length = next((int(field[15:]) for field in fields if field.startswith(b"content-length:")), 0)
+        self.ends = b"connection: close" in fields
         return int(head[9:12]) if len(body) >= length else None
 
 
@@ -67,12 +79,20 @@ def main(address: str, path: str, rate: float, seconds: float) -> None:
             sent += 1
         wait = max(0.0, sent / rate - (time.perf_counter() - started)) if sent < total and idle else None
         for key, _ in selector.select(wait):
-            status = key.data.answered()
+            connection = key.data
+            status = connection.answered()
             if status is not None:
-                times.append(time.perf_counter() - started - key.data.due)
+                times.append(time.perf_counter() - started - connection.due)
                 failed += status >= 400
-                idle.append(key.data)
+                idle.append(connection)
+                if connection.ends:
+                    selector.unregister(connection.socket)
+                    connection.renew()
+                    selector.register(connection.socket, selectors.EVENT_READ, connection)
     elapsed = time.perf_counter() - started
+    for connection in idle:
+        connection.socket.close()
+    selector.close()
     times.sort()
     found = {"requests": total, "seconds": elapsed, "failed": failed, "processor_seconds": time.process_time()}
     print(json.dumps({**found, "p50": times[total // 2], "p99": times[total * 99 // 100], "longest": times[-1]}))

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.__main__ import ALONE, FIGURES
 from tests.conftest import ROOT
 
-NEED_WRK = {"receiver", "shop", "end_to_end", "growth", "soak"}
+NEED_WRK = {"receive", "shop", "end_to_end", "growth", "soak"}
 
 
 @pytest.mark.slow
