@@ -42,7 +42,9 @@ CLAIMED: Final = f"""
 
 # What was never tried is due within seconds; to look further would lead through all that is parked. Nobody waits until
 # a first claim is on disk: should PostgreSQL crash before, it never was, nor was anything that came of it.
-# Of a table in parts the function finds them (migrations/webhooks/parts.sql); what is not meant is not run.
+# The function (migrations/webhooks/parts.sql) walks the index, in parts or not. Each webhook that was done leaves two
+# dead entries there: a walk marks them for the next ones to step over. By a bitmap, which the planner takes where the
+# statistics say that few wait, nobody does, and each claim would read all that were done since the last vacuum.
 # One in a final state is taken by its id alone, and only where a command has marked it: see replays.py.
 CLAIM: Final = Statement(
     f"""
@@ -55,21 +57,11 @@ CLAIM: Final = Statement(
         )
         FOR NO KEY UPDATE SKIP LOCKED
     ), others AS (
-        SELECT {PLACE} FROM webhook_deliveries
-        WHERE state = {_RECEIVED} AND attempts = 0 AND next_attempt_at < now() + interval '1 minute'
-            AND id IS DISTINCT FROM :id
-            AND NOT EXISTS (SELECT FROM own WHERE tried) AND NOT (SELECT webhooks_in_parts())
-        ORDER BY next_attempt_at LIMIT {SET}
-        FOR NO KEY UPDATE SKIP LOCKED
-    ), in_parts AS (
-        SELECT id, part, place FROM webhooks_untried(:id, {SET})
-        WHERE NOT EXISTS (SELECT FROM own WHERE tried) AND (SELECT webhooks_in_parts())
+        SELECT id, part, place FROM webhooks_untried(:id, {SET}) WHERE NOT EXISTS (SELECT FROM own WHERE tried)
     )
     UPDATE webhook_deliveries AS webhook
     SET state = {_RECEIVED}, attempts = webhook.attempts + 1, next_attempt_at = now() + :lease, updated_at = now()
-    FROM (
-        SELECT id, part, place FROM own UNION ALL SELECT * FROM others UNION ALL SELECT * FROM in_parts
-    ) AS claimed
+    FROM (SELECT id, part, place FROM own UNION ALL SELECT * FROM others) AS claimed
     WHERE {at_place("claimed")} AND (
         SELECT set_config('synchronous_commit', 'off', true) WHERE NOT EXISTS (SELECT FROM own WHERE tried)
     ) IS DISTINCT FROM ''

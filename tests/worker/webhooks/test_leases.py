@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from checkout_service.database.engine import transaction
+from checkout_service.delivery_states import DeliveryState
 from tests.conftest import Servers, Sql
 from tests.webhook_bodies import insert_payment, insert_webhook, state_of, status_of, webhook
 from tests.worker.conftest import webhook_row
@@ -119,6 +120,44 @@ def test_webhooks_are_claimed_in_sets_the_oldest_first(sql: Sql) -> None:
     assert sets[0][0].id == own, "its own comes first"
     came = [held.raw.received_at for webhooks in sets for held in webhooks][1:]
     assert came == sorted(came)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_claim_steps_over_what_was_done_since_the_last_vacuum(sql: Sql, servers: Servers) -> None:
+    """Each webhook that is done leaves dead entries in the index. There are no statistics yet: it is a new one."""
+    sql("ALTER TABLE webhook_deliveries SET (autovacuum_enabled = off)")
+    try:
+        with psycopg.connect(servers.superuser_url.replace("postgresql+psycopg://", "postgresql://")) as superuser:
+            superuser.execute("SELECT pg_clear_relation_stats('public', 'webhook_deliveries')")
+            superuser.execute("DELETE FROM pg_statistic WHERE starelid = 'webhook_deliveries'::regclass")
+        for _ in range(4):
+            sql(
+                """INSERT INTO webhook_deliveries (provider, body)
+                SELECT 'mock', convert_to(repeat('x', 1500), 'UTF8') FROM generate_series(1, :n)""",
+                n=SET,
+            )
+            done = claim(None)
+            with transaction() as connection:
+                written = settle(connection, [Result(held, DeliveryState.APPLIED) for held in done])
+            assert len(written) == SET
+        insert_webhook(sql, b"{}")
+
+        pages = [pages_of_a_claim() for _ in range(3)]
+
+        assert min(pages) < 400, "one webhook waits, and 2,000 are done on more pages than that"
+    finally:
+        sql("ALTER TABLE webhook_deliveries RESET (autovacuum_enabled)")
+
+
+def pages_of_a_claim() -> int:
+    """Pages that PostgreSQL looks into for one claim. Those that it makes ready for the next ones count too."""
+    with transaction() as connection:
+        given = {"id": None, "lease": LEASE}
+        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {CLAIM.sql}"
+        plan = connection.connection.cursor().execute(explain, CLAIM.constants | given).fetchone()[0][0]["Plan"]
+        connection.rollback()
+    assert plan["Node Type"] == "ModifyTable"
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
 CLAIMABLE = {
