@@ -60,6 +60,47 @@ def test_order_is_made_without_a_look_at_payments_that_others_have_open(servers:
     assert read[0] - before[0] < OPEN / 4
 
 
+def test_order_is_made_without_a_look_at_holds_of_others_where_there_are_no_statistics(servers: Servers) -> None:
+    """A connection to a new database makes its plans while there is next to no order, and keeps them."""
+    plain = servers.superuser_url.replace("postgresql+psycopg://", "postgresql://")
+    read = """SELECT sum(coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0)) FROM pg_stat_xact_user_tables
+        WHERE relname IN ('orders', 'holds')"""
+    with psycopg.connect(plain, autocommit=True) as connection:
+        for table in ("orders", "holds"):
+            connection.execute("SELECT pg_clear_relation_stats('public', %s)", (table,))
+            connection.execute("DELETE FROM pg_statistic WHERE starelid = %s::regclass", (table,))
+            connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
+        seeds.add_payments(connection, first=0, count=OPEN + 2)
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(
+            """INSERT INTO holds (payment_id, listing_id, user_id, qty, reserved, until)
+            SELECT gen_random_uuid(), listing_id, user_id, qty, reserved, until FROM holds, generate_series(1, 100)"""
+        )
+        connection.execute("RESET session_replication_role")
+        for first, last in ((0, 0), (1, OPEN), (OPEN + 1, OPEN + 1)):
+            with connection.transaction():
+                connection.execute(
+                    """INSERT INTO payment_attempts (payment_id, provider, attempt_ref, status, reported_at, currency,
+                        amount_presumed)
+                    SELECT id, provider, '', 'started', now(), currency, amount FROM payments
+                    WHERE id IN (
+                        SELECT md5('payment ' || n)::uuid FROM generate_series(%s::bigint, %s::bigint) AS n)""",
+                    (first, last),
+                )
+                before = connection.execute(read).fetchone()
+                connection.execute(
+                    """SELECT FROM payments_fold(
+                        ARRAY(SELECT payment_id FROM payment_attempts WHERE reported_at = now()), NULL, NULL, NULL)"""
+                )
+                after = connection.execute(read).fetchone()
+        for table in ("orders", "holds"):
+            connection.execute(f"ALTER TABLE {table} RESET (autovacuum_enabled)".encode())
+
+    assert before is not None
+    assert after is not None
+    assert after[0] - before[0] < OPEN / 4
+
+
 def test_carts_of_a_set_are_locked_without_a_look_at_those_of_others(servers: Servers) -> None:
     """Five hundred of five thousand would be reason enough for the planner to read all of them."""
     carts = """SELECT coalesce(seq_tup_read, 0), coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables
