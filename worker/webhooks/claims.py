@@ -27,6 +27,9 @@ from worker.webhooks.statements import BODIES, CLAIM, LARGE, RELEASE, SETTLE
 LEASE: Final = timedelta(seconds=30)
 """Longer than the task's hard time limit (20 s), so that no webhook is claimed while its worker may still be alive."""
 
+AGAIN: Final = 3
+"""Times that webhooks are claimed, at most, where those that wait came after the statement began."""
+
 PARKED_FOR: Final = timedelta(hours=72)
 
 _RECEIVED: Final = DeliveryState.RECEIVED.value
@@ -109,7 +112,11 @@ def claim(own: UUID | None) -> list[ClaimedWebhook]:
 
     The own one comes first, then the oldest. Empty when nothing waits. Raises DatabaseUnavailableError.
     """
-    rows = sorted(execute(CLAIM, {"id": own, "lease": LEASE}), key=lambda row: (row.id != own, row.received_at))
+    for _ in range(AGAIN):
+        found = execute(CLAIM, {"id": own, "lease": LEASE})
+        if not found or found[0].id is not None:
+            break
+    rows = sorted((row for row in found if row.id is not None), key=lambda row: (row.id != own, row.received_at))
     return [claimed_webhook(row, in_set=row.attempts == 1 and row.state_before == _RECEIVED) for row in rows]
 
 

@@ -46,6 +46,8 @@ CLAIMED: Final = f"""
 # dead entries there: a walk marks them for the next ones to step over. By a bitmap, which the planner takes where the
 # statistics say that few wait, nobody does, and each claim would read all that were done since the last vacuum.
 # One in a final state is taken by its id alone, and only where a command has marked it: see replays.py.
+# What is locked and not written came, or changed, after the statement began: a row without an id says so, where that is
+# all there is. Whoever is woken for such a one meanwhile passes over it, since it is locked: see ``claims.claim``.
 CLAIM: Final = Statement(
     f"""
     WITH own AS (
@@ -58,14 +60,19 @@ CLAIM: Final = Statement(
         FOR NO KEY UPDATE SKIP LOCKED
     ), others AS (
         SELECT id, part, place FROM webhooks_untried(:id, {SET}) WHERE NOT EXISTS (SELECT FROM own WHERE tried)
+    ), locked AS MATERIALIZED (
+        SELECT id, part, place FROM own UNION ALL SELECT * FROM others
+    ), claimed AS (
+        UPDATE webhook_deliveries AS webhook
+        SET state = {_RECEIVED}, attempts = webhook.attempts + 1, next_attempt_at = now() + :lease, updated_at = now()
+        FROM locked
+        WHERE {at_place("locked")} AND (
+            SELECT set_config('synchronous_commit', 'off', true) WHERE NOT EXISTS (SELECT FROM own WHERE tried)
+        ) IS DISTINCT FROM ''
+        RETURNING {CLAIMED}
     )
-    UPDATE webhook_deliveries AS webhook
-    SET state = {_RECEIVED}, attempts = webhook.attempts + 1, next_attempt_at = now() + :lease, updated_at = now()
-    FROM (SELECT id, part, place FROM own UNION ALL SELECT * FROM others) AS claimed
-    WHERE {at_place("claimed")} AND (
-        SELECT set_config('synchronous_commit', 'off', true) WHERE NOT EXISTS (SELECT FROM own WHERE tried)
-    ) IS DISTINCT FROM ''
-    RETURNING {CLAIMED}
+    SELECT claimed.* FROM (VALUES (true)) AS once LEFT JOIN claimed ON true
+    WHERE claimed.id IS NOT NULL OR EXISTS (SELECT FROM locked)
     """,  # noqa: S608 (only our own constants)
     binary=True,
 )
