@@ -18,6 +18,11 @@ EACH = 3
 """Answers of a connection. With the last of them it ends."""
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class Ending(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -41,8 +46,7 @@ class Ending(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Ending) as server:
-        server.daemon_threads = True
+    with Server(("127.0.0.1", 0), Ending) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_address[1]
         server.shutdown()

@@ -22,13 +22,13 @@ from checkout_service.providers.base import IgnoredReason
 from checkout_service.providers.raw_webhook import RawWebhook
 from worker.context import settings
 from worker.webhooks.attempts import NOTHING_BEFORE, Before, before_of
-from worker.webhooks.statements import BODIES, CLAIM, LARGE, RELEASE, SETTLE
+from worker.webhooks.statements import BODIES, CLAIM, LARGE, RELEASE, SET, SETTLE
 
 LEASE: Final = timedelta(seconds=30)
 """Longer than the task's hard time limit (20 s), so that no webhook is claimed while its worker may still be alive."""
 
 AGAIN: Final = 3
-"""Times that webhooks are claimed, at most, where those that wait came after the statement began."""
+"""Times that a claim looks, at most, where some of those that wait came after its statement began."""
 
 PARKED_FOR: Final = timedelta(hours=72)
 
@@ -112,11 +112,13 @@ def claim(own: UUID | None) -> list[ClaimedWebhook]:
 
     The own one comes first, then the oldest. Empty when nothing waits. Raises DatabaseUnavailableError.
     """
+    rows = list[Any]()
     for _ in range(AGAIN):
         found = execute(CLAIM, {"id": own, "lease": LEASE})
-        if not found or found[0].id is not None:
+        rows += [row for row in found if row.id is not None]
+        if not found or len(found) == found[0].locked or len(rows) >= SET:
             break
-    rows = sorted((row for row in found if row.id is not None), key=lambda row: (row.id != own, row.received_at))
+    rows.sort(key=lambda row: (row.id != own, row.received_at))
     return [claimed_webhook(row, in_set=row.attempts == 1 and row.state_before == _RECEIVED) for row in rows]
 
 

@@ -46,8 +46,8 @@ CLAIMED: Final = f"""
 # dead entries there: a walk marks them for the next ones to step over. By a bitmap, which the planner takes where the
 # statistics say that few wait, nobody does, and each claim would read all that were done since the last vacuum.
 # One in a final state is taken by its id alone, and only where a command has marked it: see replays.py.
-# What is locked and not written came, or changed, after the statement began: a row without an id says so, where that is
-# all there is. Whoever is woken for such a one meanwhile passes over it, since it is locked: see ``claims.claim``.
+# What is locked and not written came, or changed, after the statement began: each row says how many are locked, and one
+# without an id where none was written. Whoever is woken for such a one passes over it meanwhile: see ``claims.claim``.
 CLAIM: Final = Statement(
     f"""
     WITH own AS (
@@ -69,7 +69,7 @@ CLAIM: Final = Statement(
         WHERE {at_place("locked")} AND (
             SELECT set_config('synchronous_commit', 'off', true) WHERE NOT EXISTS (SELECT FROM own WHERE tried)
         ) IS DISTINCT FROM ''
-        RETURNING {CLAIMED}
+        RETURNING {CLAIMED}, (SELECT count(*) FROM locked) AS locked
     )
     SELECT claimed.* FROM (VALUES (true)) AS once LEFT JOIN claimed ON true
     WHERE claimed.id IS NOT NULL OR EXISTS (SELECT FROM locked)

@@ -127,11 +127,15 @@ def test_webhooks_are_claimed_in_sets_the_oldest_first(sql: Sql) -> None:
 @pytest.mark.usefixtures("worker")
 def test_a_claim_steps_over_what_was_done_since_the_last_vacuum(sql: Sql, servers: Servers) -> None:
     """Each webhook that is done leaves dead entries in the index. There are no statistics yet: it is a new one."""
-    sql("ALTER TABLE webhook_deliveries SET (autovacuum_enabled = off)")
+    parts = [row.part for row in sql(PARTS)]
+    plain = servers.superuser_url.replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(plain, autocommit=True) as superuser:
+        for part in parts:
+            superuser.execute("SELECT pg_clear_relation_stats('public', %s)", (part,))
+            superuser.execute("DELETE FROM pg_statistic WHERE starelid = %s::regclass", (part,))
     try:
-        with psycopg.connect(servers.superuser_url.replace("postgresql+psycopg://", "postgresql://")) as superuser:
-            superuser.execute("SELECT pg_clear_relation_stats('public', 'webhook_deliveries')")
-            superuser.execute("DELETE FROM pg_statistic WHERE starelid = 'webhook_deliveries'::regclass")
+        for part in parts:
+            sql(f"ALTER TABLE {part} SET (autovacuum_enabled = off)")
         for _ in range(4):
             sql(
                 """INSERT INTO webhook_deliveries (provider, body)
@@ -148,7 +152,8 @@ def test_a_claim_steps_over_what_was_done_since_the_last_vacuum(sql: Sql, server
 
         assert min(pages) < 400, "one webhook waits, and 2,000 are done on more pages than that"
     finally:
-        sql("ALTER TABLE webhook_deliveries RESET (autovacuum_enabled)")
+        for part in parts:
+            sql(f"ALTER TABLE {part} RESET (autovacuum_enabled)")
 
 
 def pages_of_a_claim() -> int:
@@ -162,10 +167,13 @@ def pages_of_a_claim() -> int:
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
+PARTS = "SELECT relid::regclass::text AS part FROM pg_partition_tree('webhook_deliveries') WHERE isleaf"
+"""Of a table that is not in parts, itself."""
+
 HELD_BACK = """
     ALTER FUNCTION webhooks_untried(uuid, integer) RENAME TO webhooks_untried_later;
     CREATE FUNCTION webhooks_untried(own uuid, most integer) RETURNS TABLE (id uuid, part oid, place tid)
-    LANGUAGE plpgsql AS $$ BEGIN
+    LANGUAGE plpgsql SET lock_timeout = '20s' AS $$ BEGIN
         PERFORM pg_advisory_xact_lock_shared(hashtext('held back'));
         RETURN QUERY SELECT * FROM webhooks_untried_later(own, most);
     END $$
@@ -177,8 +185,10 @@ AS_BEFORE = """
 
 
 @pytest.mark.usefixtures("worker")
-def test_webhook_that_comes_while_a_claim_looks_is_claimed(sql: Sql, servers: Servers) -> None:
+@pytest.mark.parametrize("before", [0, 2])
+def test_webhook_that_comes_while_a_claim_looks_is_claimed(sql: Sql, servers: Servers, before: int) -> None:
     """The claim locks it, so that whoever is woken for it passes over it; and its own statement does not see it yet."""
+    waiting = [insert_webhook(sql, b"{}") for _ in range(before)]
     url = servers.superuser_url.replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(url, autocommit=True) as other, ThreadPoolExecutor(1) as pool:
         other.execute(HELD_BACK)
@@ -192,7 +202,7 @@ def test_webhook_that_comes_while_a_claim_looks_is_claimed(sql: Sql, servers: Se
         finally:
             other.execute(AS_BEFORE)
 
-    assert [held.id for held in claimed] == [came]
+    assert [held.id for held in claimed] == [*waiting, came]
 
 
 def in_the_app(app: Flask) -> list[ClaimedWebhook]:
