@@ -15,6 +15,9 @@ from worker.webhooks import sweeping
 from worker.webhooks.sweeping import STEP, _Walk, sweep
 from worker.webhooks.task import process
 
+TOO_SLOW = text("DO $$ BEGIN RAISE SQLSTATE '57014'; END $$")
+"""Ends as a statement does that takes too long."""
+
 
 def insert_many(sql: Sql, many: int, **columns: str) -> None:
     names, values = ", ".join(columns), ", ".join(columns.values())
@@ -88,13 +91,27 @@ def test_a_step_that_fails_keeps_no_other_from_ringing(
     sql: Sql, messages: Messages, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     delivery = insert_webhook(sql, b"{}", attempts=1, next_attempt_at="now()")
-    too_slow = text("DO $$ BEGIN RAISE SQLSTATE '57014'; END $$")
-    monkeypatch.setattr(sweeping, step, too_slow)
+    insert_webhook(sql, b"{}", state="'parked'", next_attempt_at="now() + interval '70 hours'")
+    monkeypatch.setattr(sweeping, step, TOO_SLOW)
 
     words = sweep()
 
     assert messages() == [(str(delivery),)]
     assert words == "the database is unavailable"
+
+
+@pytest.mark.usefixtures("worker", "messages")
+@pytest.mark.parametrize("step", ["_bring_forward", "_bring_named_forward"])
+def test_nobody_looks_through_new_payments_while_nothing_is_parked(
+    sql: Sql, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    insert_webhook(sql, b"{}", state="'failed'", next_attempt_at="NULL")
+    monkeypatch.setattr(sweeping, step, TOO_SLOW)
+
+    assert sweep() == "woke workers for 0 webhooks"
+
+    insert_webhook(sql, b"{}", state="'parked'", next_attempt_at="now() + interval '70 hours'")
+    assert sweep() == "the database is unavailable"
 
 
 def test_two_sweeps_at_once_send_one_message_a_webhook(sql: Sql, make_worker: MakeWorker, messages: Messages) -> None:
