@@ -2,10 +2,10 @@
 
 Revision: 0040
 
-Where the statistics knew nothing of orders and holds yet, as in a new or a restored database, the planner began with
-all holds, though nearly every set of paid webhooks asks for those of no order at all: each read some thousands of pages
-more with each thousand orders. The function is changed as it stands, and nobody waits for it. The release before goes
-on beside it.
+A connection to a new or a restored database makes its plans before anything is counted. This one walked all orders by
+an index, to have them in the order of the answer, though nearly every set of paid webhooks asks for those of no order
+at all; and it was kept while orders grew. The function is changed as it stands, and nobody waits for it. The release
+before goes on beside it.
 """
 
 from typing import Final

@@ -43,8 +43,8 @@ CLAIMED: Final = f"""
 # What was never tried is due within seconds; to look further would lead through all that is parked. Nobody waits until
 # a first claim is on disk: should PostgreSQL crash before, it never was, nor was anything that came of it.
 # The function (migrations/webhooks/parts.sql) walks the index, in parts or not. Each webhook that was done leaves two
-# dead entries there: a walk marks them for the next ones to step over. By a bitmap, which the planner takes where the
-# statistics say that few wait, nobody does, and each claim would read all that were done since the last vacuum.
+# dead entries there: a walk marks them for the next ones to step over. By a bitmap, which the planner takes where there
+# are no statistics yet, nobody does, and each claim would read all that were done since the last vacuum.
 # One in a final state is taken by its id alone, and only where a command has marked it: see replays.py.
 # What is locked and not written came, or changed, after the statement began: each row says how many are locked, and one
 # without an id where none was written. Whoever is woken for such a one passes over it meanwhile: see ``claims.claim``.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import runpy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -13,6 +11,7 @@ from sqlalchemy import Connection, Engine
 from benchmarks import seeds
 from tests.conftest import Servers, Sql
 from tests.migrations.conftest import MIGRATIONS
+from tests.unknown_tables import unknown
 from tests.worker.orders import buying
 from tests.worker.orders.buying import Bought
 
@@ -62,7 +61,7 @@ def test_order_is_made_without_a_look_at_payments_that_others_have_open(servers:
     assert read[0] - before[0] < OPEN / 4
 
 
-def test_order_is_made_without_a_look_at_holds_of_others_where_there_are_no_statistics(servers: Servers) -> None:
+def test_order_is_made_without_a_look_at_those_of_others_where_there_are_no_statistics(servers: Servers) -> None:
     """A connection to a new database makes its plans while there is next to no order, and keeps them."""
     plain = servers.superuser_url.replace("postgresql+psycopg://", "postgresql://")
     read = """SELECT sum(coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0)) FROM pg_stat_xact_user_tables
@@ -95,20 +94,6 @@ def test_order_is_made_without_a_look_at_holds_of_others_where_there_are_no_stat
     assert before is not None
     assert after is not None
     assert after[0] - before[0] < OPEN / 4
-
-
-@contextmanager
-def unknown(connection: psycopg.Connection[Any], *tables: str) -> Iterator[None]:
-    """Tables of which there are no statistics, as in a new database; nobody makes any meanwhile."""
-    try:
-        for table in tables:
-            connection.execute("SELECT pg_clear_relation_stats('public', %s)", (table,))
-            connection.execute("DELETE FROM pg_statistic WHERE starelid = %s::regclass", (table,))
-            connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
-        yield
-    finally:
-        for table in tables:
-            connection.execute(f"ALTER TABLE {table} RESET (autovacuum_enabled)".encode())
 
 
 def test_carts_of_a_set_are_locked_without_a_look_at_those_of_others(servers: Servers) -> None:
